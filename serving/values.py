@@ -1,0 +1,93 @@
+"""
+How the text of an environment variable becomes a value.
+
+Each parser raises ValueError whose text says what is accepted.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from serving.logs import LEVELS
+from serving.settings import setting
+
+DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
+FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
+
+
+def text(found: str) -> str:
+    return found
+
+
+def boolean(found: str) -> bool:
+    """What Go's strconv.ParseBool takes, as envoyproxy/ratelimit and Istio use it."""
+    if found not in TRUE and found not in FALSE:
+        raise ValueError("true, false, 1, 0, t, f")
+    return found in TRUE
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(found: str) -> int:
+        if not found.isascii() or not found.isdigit() or not low <= int(found) <= high:
+            raise ValueError(f"a whole number {low} to {high}")
+        return int(found)
+
+    return parse
+
+
+def duration_seconds(found: str) -> float:
+    """Go's durations: `3s`, `1m30s`, `250ms`, and a bare `0`."""
+    if found == "0":
+        return 0.0
+    if not DURATION.fullmatch(found):
+        raise ValueError("a duration with its unit, such as 3s, 250ms or 1m30s")
+    parts = re.findall(r"([\d.]+)([a-zµ]+)", found)
+    return sum(float(number) * DURATION_UNITS[unit] for number, unit in parts)
+
+
+def choice(*names: str, fold: bool = False) -> Callable[[str], str]:
+    """One of `names`; with `fold` any case is taken."""
+
+    def parse(found: str) -> str:
+        value = next((n for n in names if n == found or (fold and n.lower() == found.lower())), "")
+        if not value:
+            raise ValueError(", ".join(names))
+        return value
+
+    return parse
+
+
+def names(found: str) -> tuple[str, ...]:
+    """Comma-separated names; blanks around them and empty ones are dropped."""
+    return tuple(name.strip() for name in found.split(",") if name.strip())
+
+
+def labels(found: str) -> Mapping[str, str]:
+    """`k=v,k2=v2` as Kubernetes labels are written."""
+    pairs = [name.partition("=") for name in names(found)]
+    if not all(key and equals for key, equals, _ in pairs):
+        raise ValueError("labels such as app=web,version=v1")
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+PORT = integer(0, 65535)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSettings:
+    """What both services have in common; each gives its own ports."""
+
+    grpc_host: str = setting("0.0.0.0", text, "address of the gRPC listener")  # noqa: S104 - a server
+    drain_delay_seconds: float = setting(
+        3.0,
+        duration_seconds,
+        "how long a stopping server still takes new calls, so that every proxy learns of it",
+        env=("DRAIN_DELAY",),
+    )
+    drain_timeout_seconds: float = setting(
+        10.0, duration_seconds, "how long calls in flight may then take", env=("DRAIN_TIMEOUT",)
+    )
+    log_format: str = setting("text", choice("text", "json", fold=True), "form of a log line")
+    log_level: str = setting("INFO", choice(*LEVELS, fold=True), "least level that is written")
