@@ -43,7 +43,11 @@ format: $(VENV)/.dev ## let ruff write what check asks for
 	$(BIN)/ruff check --fix .
 
 .PHONY: bench
-bench: $(VENV)/.dev ## p50 and p99 that each service adds behind a real Envoy
+bench: $(VENV)/.dev ## CPU-µs of a call on each engine, straight and behind a real Envoy
+	@$(BIN)/python -m loadtest.bench $(ARGS)
+
+.PHONY: loadtest
+loadtest: $(VENV)/.dev ## p50 and p99 that each service adds behind a real Envoy (Locust)
 	@$(BIN)/python -m loadtest $(ARGS)
 
 .PHONY: protos

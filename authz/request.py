@@ -73,6 +73,8 @@ class Allow(NamedTuple):
 
     set_headers: tuple[tuple[str, str], ...] = ()
     remove_headers: tuple[str, ...] = ()
+    remove_params: tuple[str, ...] = ()
+    """Query parameters that held a token which is not to be passed on."""
     policy: str = ""
     """`namespace/name` of the ALLOW policy that matched; empty when none had to."""
 

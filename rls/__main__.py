@@ -95,7 +95,7 @@ def main(arguments: list[str]) -> int:
         limits = check(files)
         return f"ok: {len(limits)} domains ({', '.join(sorted(limits))})"
 
-    return run("rls", arguments, start, check_files)
+    return run("rls", arguments, start, check_files, Settings)
 
 
 if __name__ == "__main__":

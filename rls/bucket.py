@@ -31,7 +31,9 @@ def spend(bucket: Bucket, limit: RateLimit, addend: int, now_us: int) -> tuple[B
         means refused, and then the bucket is as before. A clock that steps back returns no tokens.
     """
     moment = max(now_us, bucket.updated_us)
-    refilled = (moment - bucket.updated_us) * limit.requests_per_unit / (limit.unit.seconds * US)
+    # float first: Python's integers would stay exact where the script's doubles round.
+    elapsed_us = float(moment - bucket.updated_us)
+    refilled = elapsed_us * limit.requests_per_unit / (limit.unit.seconds * US)
     after = max(0.0, bucket.spent - refilled) + addend
     taken = addend > 0 and after <= limit.burst
     return Bucket(after, moment) if taken else bucket, after

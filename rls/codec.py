@@ -16,7 +16,10 @@ from serving.call import InvalidArgument
 
 MAX_ADDEND = 2**32
 """A larger hits_addend counts as this one: over every limit there is (they are uint32), and so far
-below 2^63 that no counter can wrap around within its window."""
+below 2^63 that a counter does not get there."""
+
+LONGEST_RESET_SECONDS = 315_576_000_000
+"""The most that google.protobuf.Duration allows: 10,000 years."""
 
 
 def decode(body: bytes) -> Request:
@@ -57,9 +60,10 @@ def _status(status: DescriptorStatus) -> RateLimitResponse.DescriptorStatus:
     )
     if status.limit is not None:
         message.current_limit.CopyFrom(_current_limit(status.limit))
-        seconds = int(status.reset_seconds)
+        reset_seconds = min(status.reset_seconds, LONGEST_RESET_SECONDS)
+        seconds = int(reset_seconds)
         message.duration_until_reset.seconds = seconds
-        message.duration_until_reset.nanos = int((status.reset_seconds - seconds) * 1e9)
+        message.duration_until_reset.nanos = int((reset_seconds - seconds) * 1e9)
     return message
 
 

@@ -28,6 +28,5 @@ def window_key(stem: bytes, window_start_seconds: int) -> bytes:
 
 
 def _measured(part: str) -> bytes:
-    # Envoy forwards header bytes; what is not UTF-8 arrives as surrogates and must not collide.
-    encoded = part.encode("utf-8", "surrogatepass")
+    encoded = part.encode()
     return b"%d:%b" % (len(encoded), encoded)

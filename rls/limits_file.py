@@ -5,7 +5,7 @@ Our own extensions are keys of the `rate_limit` block, where that server refuses
 loudly: a file that uses them cannot be half understood by it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rls.limits import Algorithm, Entry, Level, Limits, Node, RateLimit, Unit, Wildcard
@@ -31,19 +31,17 @@ def read_limits(files: Sequence[File]) -> Limits:
     for file in files:
         found = len(problems)
         roots = documents.read(file.name, file.text, problems)
+        if not roots and len(problems) == found:
+            problems.add(Place(file.name, 1, 1, ""), "empty; a limits file needs a domain")
         for root in roots[1:]:
             problems.add(root.place, "a second document; a limits file holds one domain")
         for root in roots[:1]:
-            entries = documents.fields(root, problems, ("domain", "descriptors"))
-            domain = _required_text(root, entries.get("domain"), "domain", problems)
+            domain, level = _domain(root, problems)
             if domain in origins:
                 message = f"domain {domain!r} is already defined in {origins[domain]}"
-                problems.add(entries["domain"].place, message)
+                problems.add(root.entries["domain"].place, message)
             if domain:
-                origins[domain] = file.name
-            limits[domain] = _level(entries.get("descriptors"), (domain,), problems)
-        if not roots and len(problems) == found:
-            problems.add(Place(file.name, 1, 1, ""), "empty; a limits file needs a domain")
+                origins[domain], limits[domain] = file.name, level
     problems.raise_any()
     return limits
 
@@ -73,30 +71,42 @@ def find_limits_files(folder: Path) -> list[Path]:
     )
 
 
+def _domain(root: documents.Node, problems: Problems) -> tuple[str, Level]:
+    entries = documents.fields(root, problems, ("domain", "descriptors"))
+    domain = _name(root, entries, "domain", problems)
+    return domain, _level(entries.get("descriptors"), (domain,), problems)
+
+
 def _level(node: documents.Node | None, path: tuple[str, ...], problems: Problems) -> Level:
     exact: dict[Entry, Node] = {}
-    wildcards: dict[Wildcard, Node] = {}
+    wildcards: list[tuple[Wildcard, Node]] = []
     key_only: dict[str, Node] = {}
     for item in documents.elements(node, problems) if node is not None else ():
-        entries = documents.fields(item, problems, ("key", "value", "rate_limit", "descriptors"))
-        key = _required_text(item, entries.get("key"), "key", problems)
-        value = documents.source_text(entries["value"], problems) if "value" in entries else ""
-        inner = (*path, f"{key}_{value}" if value else key)
-        child = Node(
-            _rate_limit(entries.get("rate_limit"), inner, problems),
-            _level(entries["descriptors"], inner, problems) if "descriptors" in entries else None,
-        )
-        wildcard = Wildcard(key, tuple(value.split("*")))
-        if (Entry(key, value) in exact) or wildcard in wildcards or (not value and key in key_only):
+        entry, child = _descriptor(item, path, problems)
+        key, value = entry
+        if key and (entry in exact or (not value and key in key_only)):
             what = f"key {key!r} with value {value!r}" if value else f"key {key!r} without a value"
             problems.add(item.place, f"{what} stands here twice; the first would never be asked")
-        if "*" in value:
-            wildcards[wildcard] = child
-        elif value:
-            exact[Entry(key, value)] = child
-        else:
+        if not value:
             key_only[key] = child
-    return Level(exact, tuple(wildcards.items()), key_only)
+            continue
+        exact[entry] = child  # a pattern too: it is what its own text matches first
+        if "*" in value:
+            wildcards.append((Wildcard(key, tuple(value.split("*"))), child))
+    return Level(exact, tuple(wildcards), key_only)
+
+
+def _descriptor(
+    item: documents.Node, path: tuple[str, ...], problems: Problems
+) -> tuple[Entry, Node]:
+    entries = documents.fields(item, problems, ("key", "value", "rate_limit", "descriptors"))
+    key = _name(item, entries, "key", problems)
+    value = documents.source_text(entries["value"], problems) if "value" in entries else ""
+    inner = (*path, f"{key}_{value}" if value else key)
+    return Entry(key, value), Node(
+        _rate_limit(entries.get("rate_limit"), inner, problems),
+        _level(entries["descriptors"], inner, problems) if "descriptors" in entries else None,
+    )
 
 
 def _rate_limit(
@@ -106,14 +116,12 @@ def _rate_limit(
         return None
     names = ("unit", "requests_per_unit", "algorithm", "burst")
     entries = documents.fields(node, problems, names)
+    if node.kind != "map":
+        return None
     unit = _unit(node, entries.get("unit"), problems)
-    requests, algorithm, burst = 0, Algorithm.FIXED_WINDOW, 0
-    if "requests_per_unit" in entries:
-        requests = documents.integer(entries["requests_per_unit"], problems, 0, MAX_REQUESTS)
-    if "algorithm" in entries:
-        algorithm = Algorithm(documents.choice(entries["algorithm"], problems, tuple(Algorithm)))
-    if "burst" in entries:
-        burst = documents.integer(entries["burst"], problems, 1, MAX_REQUESTS)
+    requests = _number(entries.get("requests_per_unit"), 0, problems)
+    algorithm = _algorithm(entries.get("algorithm"), problems)
+    burst = _number(entries.get("burst"), 1, problems)
     if algorithm is Algorithm.TOKEN_BUCKET:
         if not requests:
             problems.add(
@@ -121,9 +129,21 @@ def _rate_limit(
                 "a token_bucket needs requests_per_unit of at least 1, or it never refills",
             )
         burst = burst or requests
-    elif "burst" in entries:
+    elif algorithm is Algorithm.FIXED_WINDOW and "burst" in entries:
         problems.add(entries["burst"].place, "burst belongs to algorithm: token_bucket")
-    return RateLimit(requests, unit, algorithm, burst, ".".join(path))
+    return RateLimit(requests, unit, algorithm or Algorithm.FIXED_WINDOW, burst, ".".join(path))
+
+
+def _number(node: documents.Node | None, low: int, problems: Problems) -> int:
+    return documents.integer(node, problems, low, MAX_REQUESTS) if node is not None else 0
+
+
+def _algorithm(node: documents.Node | None, problems: Problems) -> Algorithm | None:
+    """The algorithm, or None when what is written is none."""
+    if node is None:
+        return Algorithm.FIXED_WINDOW
+    chosen = documents.choice(node, problems, [algorithm.value for algorithm in Algorithm])
+    return Algorithm(chosen) if chosen == node.text else None
 
 
 def _unit(parent: documents.Node, node: documents.Node | None, problems: Problems) -> Unit:
@@ -136,10 +156,18 @@ def _unit(parent: documents.Node, node: documents.Node | None, problems: Problem
     return UNITS.get(found, Unit.SECOND)
 
 
-def _required_text(
-    parent: documents.Node, node: documents.Node | None, name: str, problems: Problems
+def _name(
+    parent: documents.Node,
+    entries: Mapping[str, documents.Node],
+    name: str,
+    problems: Problems,
 ) -> str:
-    value = documents.source_text(node, problems) if node is not None else ""
-    if not value and (node is None or node.kind not in ("map", "list")):
-        problems.add(node.place if node else parent.place, f"{name} must be given and not empty")
-    return value
+    """A text that must be there; an empty one, and a problem, when it is not."""
+    if name in entries:
+        found = documents.source_text(entries[name], problems)
+        if not found and entries[name].kind == "str":
+            problems.add(entries[name].place, "found nothing; text is wanted")
+        return found
+    if parent.kind == "map":
+        problems.add(parent.place, f"{name} must be given")
+    return ""

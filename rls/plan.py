@@ -15,7 +15,9 @@ from rls.matcher import match
 from serving.call import InvalidArgument
 
 MAX_PLANS = 16_384
-"""Bodies remembered at once: a client that varies a value each time must not eat the process."""
+MAX_PLANNED_BYTES = 2_048
+"""Bodies remembered at once, and the longest of them: a client that sends another long value each
+time must not eat the process."""
 
 UNITS = {unit.number: unit for unit in Unit}
 
@@ -42,7 +44,8 @@ class Planner:
             plan = make_plan(self.limits, decode(body))
             if len(self._plans) >= MAX_PLANS:
                 self._plans.clear()
-            self._plans[body] = plan
+            if len(body) <= MAX_PLANNED_BYTES:
+                self._plans[body] = plan
         return plan
 
 

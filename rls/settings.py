@@ -9,6 +9,14 @@ from serving.settings import setting
 from serving.values import PORT, ProcessSettings, choice, duration_seconds, text
 
 
+def time_limit_seconds(found: str) -> float:
+    """A duration that something can be done in; timers do not count less than a millisecond."""
+    seconds = duration_seconds(found)
+    if seconds < 0.001:
+        raise ValueError("a duration of at least 1ms")
+    return seconds
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(ProcessSettings):
     """Read once by `__main__`, printed redacted at start."""
@@ -35,11 +43,11 @@ class Settings(ProcessSettings):
     )
     redis_auth: str = setting("", text, "password, or user:password", secret=True)
     redis_connect_timeout_seconds: float = setting(
-        10.0, duration_seconds, "how long one attempt to connect may take", env=("REDIS_TIMEOUT",)
+        10.0, time_limit_seconds, "how long one attempt to connect may take", env=("REDIS_TIMEOUT",)
     )
     redis_op_timeout_seconds: float = setting(
         0.005,
-        duration_seconds,
+        time_limit_seconds,
         "how long the counter store may take for one request; keep it below Envoy's 20 ms",
         env=("REDIS_OP_TIMEOUT",),
     )

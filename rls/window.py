@@ -3,6 +3,10 @@
 US = 1_000_000
 """Microseconds in a second."""
 
+SLACK_SECONDS = 60
+"""How long counters are kept beyond their use: a clock that steps back by less, or a pod whose
+clock is behind, still finds what was spent."""
+
 
 def window_start_seconds(now_us: int, window_seconds: int) -> int:
     """The Unix second at which the window that holds `now_us` began."""

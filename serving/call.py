@@ -5,28 +5,46 @@ A service gives a `MethodTable`; an engine mounts it. Nothing on this side has h
 descriptor or a policy, nothing on the other side has heard of a stream.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 
-class Call(NamedTuple):
-    """What an engine knows of a call besides its body."""
+class Call:
+    """
+    What an engine knows of a call besides its body.
 
-    metadata: Metadata
-    """Request headers in the order of arrival; names in lower case, `-bin` values as bytes."""
-    timeout_seconds: float | None
-    """Time left until the caller gives up, or None if it set no deadline."""
-    peer: str
-    """The caller's address as the engine spells it; for logs only."""
+    Args:
+        metadata: request headers in the order of arrival; names in lower case, `-bin` values bytes.
+        timeout_seconds: time left until the caller gives up, or None if it set no deadline.
+        peer: the caller's address as the engine spells it; for logs only.
+    """
+
+    __slots__ = ("_metadata", "peer", "timeout_seconds")
+
+    def __init__(self, metadata: Metadata, timeout_seconds: float | None, peer: str) -> None:
+        self._metadata, self.timeout_seconds, self.peer = metadata, timeout_seconds, peer
+
+    @property
+    def metadata(self) -> Metadata:
+        """The request headers; an engine may decode them only when they are asked for."""
+        return self._metadata
 
 
 Handler = Callable[[bytes, Call], bytes | Awaitable[bytes]]
-"""Answers at once with bytes, or with an awaitable of them. Raises `RpcError` for a fault."""
+"""Answers at once with bytes, or with an awaitable of them. Raises `RpcError` for a fault. A Future
+costs an engine a callback, a coroutine a task."""
 
-MethodTable = Mapping[str, Handler]
+
+class Streaming(NamedTuple):
+    """A method with a stream on either side: messages in, messages out."""
+
+    handle: Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes]]
+
+
+MethodTable = Mapping[str, Handler | Streaming]
 """Full method path (`/package.Service/Method`) → handler."""
 
 

@@ -14,13 +14,17 @@ import yaml
 from serving.problems import Place, Problems, accepted
 
 MAX_DEPTH = 100
-MAX_NODES = 1_000_000
-"""Bounds of one file after aliases are expanded: a page of aliases must not eat the process."""
+MAX_COPIES = 50_000
+"""How many values aliases may add to a file: a page of aliases must not eat the process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One YAML value. `kind` is `map`, `list`, or a scalar's: str, int, bool, float, null, …"""
+    """
+    One YAML value.
+
+    `kind` is `map`, `list`, or what YAML takes the scalar for: str, int, bool, float, null, …
+    """
 
     place: Place
     kind: str
@@ -45,8 +49,9 @@ def read(file: str, text: str, problems: Problems) -> tuple[Node, ...]:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(part for part in (error.context, error.problem) if part)
         problems.add(_place(file, mark, ""), f"not YAML: {reason}")
-    except yaml.YAMLError as error:
-        problems.add(_place(file, None, ""), f"not YAML: {' '.join(str(error).split())}")
+    except yaml.reader.ReaderError as error:
+        message = f"not YAML: character {error.character:#x}: {error.reason}"
+        problems.add(_place_of_byte(file, text, error.position), message)
     except _TooLarge as error:
         problems.add(*error.args)
     return ()
@@ -60,6 +65,12 @@ def _place(file: str, mark: yaml.Mark | None, path: str) -> Place:
     return Place(file, mark.line + 1, mark.column + 1, path) if mark else Place(file, 1, 1, path)
 
 
+def _place_of_byte(file: str, text: str, offset: int) -> Place:
+    """Where the byte at `offset` of the UTF-8 form of `text` stands; libyaml counts in bytes."""
+    before = text.encode()[:offset].decode(errors="ignore")
+    return Place(file, before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1, "")
+
+
 class _TooLarge(Exception):
     """A place and the reason why the document is read no further."""
 
@@ -68,16 +79,14 @@ class _Builder:
     """Walks PyYAML's node graph once and writes ours, with paths; repeated keys are problems."""
 
     def __init__(self, file: str, problems: Problems) -> None:
-        self._file, self._problems, self._count = file, problems, 0
+        self._file, self._problems = file, problems
+        self._seen: set[int] = set()
+        self._copies = 0
 
     def build(self, node: yaml.Node, mark: yaml.Mark, path: str, depth: int = 0) -> Node:
         """`mark` is where a reader should look: an entry's value is found by its key."""
         place = _place(self._file, mark, path)
-        self._count += 1
-        if depth > MAX_DEPTH:
-            raise _TooLarge(place, f"nested more than {MAX_DEPTH} deep")
-        if self._count > MAX_NODES:
-            raise _TooLarge(place, f"more than {MAX_NODES} values, aliases expanded")
+        self._bound(node, place, depth)
         if isinstance(node, yaml.MappingNode):
             return Node(place, "map", entries=self._entries(node, path, depth))
         if isinstance(node, yaml.SequenceNode):
@@ -86,7 +95,18 @@ class _Builder:
                 for index, item in enumerate(node.value)
             )
             return Node(place, "list", items=items)
-        return Node(place, node.tag.rpartition(":")[2], text=node.value)
+        kind = node.tag.rpartition(":")[2]
+        # A scalar that claims to be a map (`!!map x`) must not pass for an empty one.
+        return Node(place, f"!!{kind}" if kind in ("map", "list") else kind, text=node.value)
+
+    def _bound(self, node: yaml.Node, place: Place, depth: int) -> None:
+        """A node met again is the copy that an alias makes; a self-reference ends by depth."""
+        self._copies += id(node) in self._seen
+        self._seen.add(id(node))
+        if depth > MAX_DEPTH:
+            raise _TooLarge(place, f"nested more than {MAX_DEPTH} deep")
+        if self._copies > MAX_COPIES:
+            raise _TooLarge(place, f"aliases repeat more than {MAX_COPIES} values")
 
     def _entries(self, mapping: yaml.MappingNode, path: str, depth: int) -> dict[str, Node]:
         merged: dict[str, Node] = {}
@@ -98,7 +118,7 @@ class _Builder:
             elif key.tag.endswith(":merge"):
                 sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
                 for source in sources:
-                    merged = {**self.build(source, mark, path, depth + 1).entries, **merged}
+                    merged = self._merge_source(source, mark, path, depth) | merged
             else:
                 inner = f"{path}.{key.value}" if path else key.value
                 if key.value in own:
@@ -107,6 +127,15 @@ class _Builder:
                     self._problems.add(_place(self._file, mark, inner), message)
                 own[key.value] = self.build(value, mark, inner, depth + 1)
         return merged | own
+
+    def _merge_source(
+        self, source: yaml.Node, mark: yaml.Mark, path: str, depth: int
+    ) -> dict[str, Node]:
+        built = self.build(source, mark, path, depth + 1)
+        if built.kind != "map":
+            message = f"found {built.shown}; a map is wanted, or a list of maps"
+            self._problems.add(_place(self._file, mark, f"{path}.<<" if path else "<<"), message)
+        return dict(built.entries)
 
 
 def fields(node: Node, problems: Problems, names: Iterable[str]) -> Mapping[str, Node]:

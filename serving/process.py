@@ -17,14 +17,24 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @asynccontextmanager
 async def background(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Run `work` beside the context's body and cancel it at the end."""
+    """
+    Run `work` beside the context's body and cancel it at the end.
+
+    If it fails it is logged at once; the exception itself comes out when the context ends.
+    """
     task = asyncio.create_task(work)
+    task.add_done_callback(_log_failure)
     try:
         yield task
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        log.error("background task failed", exc_info=error)
 
 
 async def signalled() -> str:
@@ -53,9 +63,11 @@ async def drain(
 
     Health says NOT_SERVING first and the listener stays open for `delay_seconds`: the removal of
     an endpoint takes a second or two to reach every Envoy, and until then they still call us.
+    Watches of our health have seen it by then and end; nothing else would end them.
     """
     health.report("drain", ready=False, reason="draining")
     log.info("draining", delay_seconds=delay_seconds, timeout_seconds=timeout_seconds)
     await asyncio.sleep(delay_seconds)
+    health.close()
     await engine.stop(timeout_seconds)
     log.info("drained")

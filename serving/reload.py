@@ -1,6 +1,8 @@
 """Watch files → parse all → swap one reference; the last good configuration keeps serving."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -14,8 +16,8 @@ from serving.problems import ConfigError, Place, Problem
 log = structlog.get_logger()
 
 RECHECK_MS = 1_000
-"""How late a change is seen at most where no notification comes: a swapped symbolic link above
-the watched folder, a network file system."""
+"""How late a change is seen at most where no notification comes: a folder that is not there yet,
+a swapped symbolic link above it, a network file system, a node that is out of inotify handles."""
 
 T = TypeVar("T")
 
@@ -60,57 +62,73 @@ class Reload(Generic[T]):
         Read the files; if they changed since the last look, parse and publish them.
 
         A broken configuration is logged with every problem and counted; what was published
-        before keeps serving. Without anything published yet the component is not ready.
+        before keeps serving. Without anything published yet the component is not ready. An
+        unforeseen exception of `parse` or `publish` counts as a broken configuration: it must
+        not end the watch.
         """
         try:
-            files = read_files(self._find())
+            files = read_files(_found(self._find))
         except ConfigError as error:
             if self._is_new(error.problems):
-                self._refuse(error)
+                self._refuse(error.problems)
             return
         if not self._is_new(files):
             return
         try:
-            configuration = self._parse(files)
+            self._publish(self._parse(files))
         except ConfigError as error:
-            self._refuse(error)
+            self._refuse(error.problems)
+        except Exception:
+            log.exception("configuration not loaded", kind=self._kind)
+            self._refuse(())
         else:
-            self._accept(configuration, files)
+            self._accept(files)
 
     def _is_new(self, seen: tuple[object, ...]) -> bool:
         before, self._seen = self._seen, seen
         return seen != before
 
-    def _accept(self, configuration: T, files: Sequence[File]) -> None:
-        self._publish(configuration)
+    def _accept(self, files: Sequence[File]) -> None:
         self._loaded = True
         self._loads.labels("ok").inc()
         self._health.report(self._kind, ready=True)
         log.info("configuration loaded", kind=self._kind, files=[file.name for file in files])
 
-    def _refuse(self, error: ConfigError) -> None:
+    def _refuse(self, problems: Sequence[Problem]) -> None:
         self._loads.labels("error").inc()
-        for problem in error.problems:
+        for problem in problems:
             log.error("configuration refused", kind=self._kind, problem=str(problem))
         if not self._loaded:
             self._health.report(self._kind, ready=False, reason="no good configuration yet")
 
-    async def watch(self, folders: Sequence[Path]) -> None:
+    async def watch(self, folders: Sequence[Path], recheck_ms: int = RECHECK_MS) -> None:
         """Call `load` whenever something below `folders` changes, until cancelled."""
         while True:
-            watched = [_nearest(folder) for folder in folders]
-            async for _ in awatch(
-                *watched,
-                watch_filter=None,
-                debounce=50,
-                step=10,
-                rust_timeout=RECHECK_MS,
-                yield_on_timeout=True,
-                ignore_permission_denied=True,
-            ):
+            try:
+                await self._watch_present(folders, recheck_ms)
+            except (OSError, RuntimeError) as error:  # what watchfiles raises: a folder went
+                # at this moment, or no inotify handle is left
+                log.warning("cannot watch", kind=self._kind, reason=str(error))
+                await asyncio.sleep(recheck_ms / 1000)
                 self.load()
-                if [_nearest(folder) for folder in folders] != watched:
-                    break  # a folder appeared or went: watch what is there now
+
+    async def _watch_present(self, folders: Sequence[Path], recheck_ms: int) -> None:
+        """Return when a folder came, went or is another one now: then the watch must follow."""
+        present = _present(folders)
+        changes = awatch(
+            *present,
+            watch_filter=None,
+            debounce=50,
+            step=10,
+            rust_timeout=recheck_ms,
+            yield_on_timeout=True,
+            ignore_permission_denied=True,
+        )
+        async with aclosing(changes):
+            async for _ in changes:
+                self.load()
+                if _present(folders) != present:
+                    return
 
 
 def read_files(paths: Sequence[Path]) -> tuple[File, ...]:
@@ -130,6 +148,15 @@ def read_files(paths: Sequence[Path]) -> tuple[File, ...]:
     return tuple(files)
 
 
-def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+def _found(find: Callable[[], Sequence[Path]]) -> Sequence[Path]:
+    """Raises ConfigError where `find` may not look into a folder."""
+    try:
+        return find()
+    except OSError as error:
+        place = Place(str(error.filename), 0, 0, "")
+        raise ConfigError([Problem(place, error.strerror or str(error))]) from error
+
+
+def _present(folders: Sequence[Path]) -> list[Path]:
+    """The folders that exist, symbolic links resolved."""
+    return [folder.resolve() for folder in folders if folder.is_dir()]

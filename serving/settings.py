@@ -56,6 +56,7 @@ def read_settings(kind: type[T], environment: Mapping[str, str]) -> T:
             is accepted.
     """
     values: dict[str, Any] = {}
+    given_as: dict[str, str] = {}
     problems: list[Problem] = []
     for each in _declared(kind):
         variable: Variable = each.metadata["variable"]
@@ -70,8 +71,9 @@ def read_settings(kind: type[T], environment: Mapping[str, str]) -> T:
                 message = f"found {shown}; accepted: {error}"
                 problems.append(Problem(Place("environment", 0, 0, name), message))
                 continue
+            other = given_as.setdefault(each.name, name)
             if values.setdefault(each.name, value) != value:
-                message = f"contradicts {names_of(each)[0]}, which is another name of it"
+                message = f"contradicts {other}, which is another name of it"
                 problems.append(Problem(Place("environment", 0, 0, name), message))
     if problems:
         raise ConfigError(problems)

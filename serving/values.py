@@ -5,14 +5,14 @@ Each parser raises ValueError whose text says what is accepted.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.logs import LEVELS
 from serving.settings import setting
 
 DURATION_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
+DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
 TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 
@@ -43,7 +43,7 @@ def duration_seconds(found: str) -> float:
         return 0.0
     if not DURATION.fullmatch(found):
         raise ValueError("a duration with its unit, such as 3s, 250ms or 1m30s")
-    parts = re.findall(r"([\d.]+)([a-zµ]+)", found)
+    parts = re.findall(r"([0-9.]+)([a-zµ]+)", found)
     return sum(float(number) * DURATION_UNITS[unit] for number, unit in parts)
 
 
@@ -64,12 +64,14 @@ def names(found: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in found.split(",") if name.strip())
 
 
-def labels(found: str) -> Mapping[str, str]:
-    """`k=v,k2=v2` as Kubernetes labels are written."""
+def labels(found: str) -> tuple[tuple[str, str], ...]:
+    """`k=v,k2=v2`, as Kubernetes labels are written → pairs."""
     pairs = [name.partition("=") for name in names(found)]
     if not all(key and equals for key, equals, _ in pairs):
         raise ValueError("labels such as app=web,version=v1")
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    if len({key.strip() for key, _, _ in pairs}) < len(pairs):
+        raise ValueError("each label once")
+    return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 
 PORT = integer(0, 65535)

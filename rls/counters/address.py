@@ -1,7 +1,10 @@
 """Where the counter store is, from envoyproxy/ratelimit's REDIS_* settings."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
+
+ACCEPTED_TCP = "host:port with a port from 1 to 65535, or redis://host:port/database"
+ACCEPTED_URL = "redis://user:password@host:port/database, all but the host may be left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,44 +28,56 @@ def store_address(socket_type: str, url: str, auth: str) -> StoreAddress:
     Read REDIS_SOCKET_TYPE (`tcp`, `unix`), REDIS_URL and REDIS_AUTH (`password`, `user:password`).
 
     REDIS_URL is a socket's path, `host:port`, or `redis://[user:password@]host[:port][/database]`;
-    REDIS_AUTH wins over what the URL brings.
+    REDIS_AUTH wins over what the URL brings. A password may have colons, a user may not.
 
     Raises:
-        ValueError: what is accepted instead.
+        ValueError: what is accepted instead; never a part of the URL, which may hold a password.
     """
-    scheme, separator, _ = url.partition("://")
-    if separator:
-        address = _from_url(scheme, url)
+    if "://" in url:
+        address = _from_url(url)
     elif socket_type == "unix":
-        address = StoreAddress(unix_path=url)
+        address = StoreAddress(unix_path=_path(url))
     else:
         host, _, port = url.rpartition(":")
-        address = StoreAddress(host=host.strip("[]"), port=_port(port))
+        # No host is this machine, as Go's dialler has it.
+        address = StoreAddress(host=host.strip("[]") or "localhost", port=_port(port))
     if not auth:
         return address
-    username, _, password = auth.rpartition(":")
-    return StoreAddress(
-        address.unix_path, address.host, address.port, username, password, address.database
-    )
+    username, colon, password = auth.partition(":")
+    if not colon:
+        username, password = "", auth
+    return replace(address, username=username, password=password)
 
 
-def _from_url(scheme: str, url: str) -> StoreAddress:
-    if scheme != "redis":
-        raise ValueError("host:port, a socket path, or redis://host:port/database")
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    if database and not database.isdigit():
-        raise ValueError("a database number after the host, as in redis://host:6379/0")
+def _from_url(url: str) -> StoreAddress:
+    try:
+        parts = urlsplit(url)
+        port = parts.port if parts.port is not None else 6379
+    except ValueError as error:
+        raise ValueError(ACCEPTED_URL) from error
+    database = parts.path.strip("/") or "0"
+    if parts.scheme != "redis" or parts.query or parts.fragment or not _is_number(database):
+        raise ValueError(ACCEPTED_URL)
     return StoreAddress(
         host=parts.hostname or "localhost",
-        port=parts.port if parts.port is not None else 6379,
+        port=_port(str(port)),
         username=unquote(parts.username or ""),
         password=unquote(parts.password or ""),
-        database=int(database or 0),
+        database=int(database),
     )
+
+
+def _path(found: str) -> str:
+    if not found:
+        raise ValueError("the path of a Unix socket")
+    return found
 
 
 def _port(found: str) -> int:
-    if not found.isascii() or not found.isdigit() or not 0 < int(found) < 65536:
-        raise ValueError("host:port with a port from 1 to 65535, or redis://host:port/database")
+    if not _is_number(found) or not 0 < int(found) < 65536:
+        raise ValueError(ACCEPTED_TCP)
     return int(found)
+
+
+def _is_number(found: str) -> bool:
+    return found.isascii() and found.isdigit()

@@ -9,13 +9,30 @@ from hiredis import HiredisError
 
 from rls.counters import StoreUnavailable
 from rls.counters.address import StoreAddress
-from rls.counters.connection import Connection, Replies, packed
+from rls.counters.connection import Arrived, Connection, Replies, packed
 from serving.health import Health
 
 log = structlog.get_logger()
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 GREETING_TIMEOUT_SECONDS = 1.0
+
+PROBE = packed("SET", "rl1:{probe}", 0, "XX")
+"""Writes nothing, for the key is never there, and yet gets the error that a hit would get: a
+read-only replica, a full store, a user without rights."""
+
+NOT_HERE = (
+    "READONLY",
+    "OOM",
+    "LOADING",
+    "BUSY ",
+    "NOAUTH",
+    "MISCONF",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+)
+"""Errors that a hit gets from a server that cannot count now, whatever the hit."""
 
 
 class Link:
@@ -62,16 +79,25 @@ class Link:
         """Writes sent on all connections, for the metrics: commands ÷ writes is the batching."""
         return self._writes + (self._connection.writes if self._connection else 0)
 
-    def send(self, commands: Sequence[bytes]) -> "asyncio.Future[Replies]":
-        """Send packed commands. Raises StoreUnavailable, now or from the future."""
+    def send(
+        self, commands: Sequence[bytes], arrived: Arrived | None = None
+    ) -> "asyncio.Future[Replies]":
+        """Send packed commands as `Connection.send` does. Raises StoreUnavailable likewise."""
         if self._connection is None:
             raise StoreUnavailable(f"counter store away: {self._reason}")
+        replies = self._connection.send(commands, arrived)
         self.commands += len(commands)
-        return self._connection.send(commands)
+        return replies
+
+    def tell(self, command: bytes) -> None:
+        """Send a command whose reply does not matter; without a connection it is dropped."""
+        if self._connection is not None:
+            self._connection.tell([command])
+            self.commands += 1
 
     def refused(self, reply: str) -> None:
-        """An error reply that only another connection can mend ends this one."""
-        if self._connection is not None and reply.startswith(("READONLY", "NOAUTH", "LOADING")):
+        """An error reply; if no hit can succeed here now, the greeting finds out when one can."""
+        if self._connection is not None and reply.startswith(NOT_HERE):
             self._connection.close(f"counter store refused: {reply}")
 
     async def keep_up(self) -> None:
@@ -82,7 +108,8 @@ class Link:
                 lost = asyncio.Event()
                 try:
                     self._connection = await self._connect(lost)
-                except (OSError, StoreUnavailable) as error:
+                # UnicodeError is what a host that cannot be a host name gives.
+                except (OSError, UnicodeError, StoreUnavailable) as error:
                     self._failed(f"{self._address}: {error}")
                 else:
                     self.generation += 1
@@ -93,8 +120,9 @@ class Link:
                 await asyncio.sleep(pause_seconds * random.uniform(0.5, 1))  # noqa: S311
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
         finally:
-            if self._connection is not None:
-                self._connection.close("shutting down")
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close("shutting down")
 
     async def _connect(self, lost: asyncio.Event) -> Connection:
         def on_lost(reason: str) -> None:
@@ -120,25 +148,32 @@ class Link:
         except BaseException:
             connection.close("greeting failed")
             raise
-        connection.op_timeout_seconds = self._op_timeout_seconds
+        if connection.lost:  # in the same turn of the loop that brought the last reply
+            raise StoreUnavailable(connection.lost)
+        connection.expect_within(self._op_timeout_seconds)
         return connection
 
     def _greeting(self) -> list[bytes]:
         address = self._address
         greeting = [packed("SCRIPT", "LOAD", script) for script in self._scripts]
+        greeting.append(PROBE)
         if address.database:
             greeting.insert(0, packed("SELECT", address.database))
-        if address.password:
-            login = (
-                (address.username, address.password) if address.username else (address.password,)
-            )
-            greeting.insert(0, packed("AUTH", *login))
+        if address.username:
+            greeting.insert(0, packed("AUTH", address.username, address.password))
+        elif address.password:
+            greeting.insert(0, packed("AUTH", address.password))
         return greeting
 
     async def _greet(self, connection: Connection, command: bytes) -> None:
         [reply] = await connection.send([command])
         if isinstance(reply, HiredisError):
-            raise StoreUnavailable(f"counter store refused: {reply}")
+            raise StoreUnavailable(f"counter store refused: {self._redacted(str(reply))}")
+
+    def _redacted(self, text: str) -> str:
+        # A server that knows no AUTH quotes the arguments that it was called with.
+        password = self._address.password
+        return text.replace(password, "***") if password else text
 
     def _failed(self, reason: str) -> None:
         if reason != self._reason:  # said once, not at every attempt

@@ -6,10 +6,10 @@ from rls.bucket import FULL, Bucket, seconds_to_return, spend
 from rls.counter_key import window_key
 from rls.counters import Counter, Hit, Spent
 from rls.limits import Algorithm
-from rls.window import US, window_start_seconds
+from rls.window import SLACK_SECONDS, US, window_start_seconds
 
 SWEEP_US = 10 * US
-"""How often forgotten counters are swept out; only memory depends on it, never an answer."""
+"""How often counters that are of no more use are swept out."""
 
 
 class MemoryStore:
@@ -44,8 +44,8 @@ class MemoryStore:
         return spent
 
     def _sweep(self, now_us: int) -> None:
-        # A step back of less than a sweep must not reopen a spent window, hence the margin.
-        for key in [k for k, expires in self._expires_us.items() if expires + SWEEP_US < now_us]:
+        useless_us = now_us - SLACK_SECONDS * US
+        for key in [k for k, expires_us in self._expires_us.items() if expires_us < useless_us]:
             del self._expires_us[key]
             self._windows.pop(key, None)
             self._buckets.pop(key, None)

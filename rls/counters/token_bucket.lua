@@ -19,8 +19,9 @@ local moment = math.max(now, updated)
 local refilled = (moment - updated) * back / unit
 local after = math.max(0, spent - refilled) + addend
 if addend > 0 and after <= burst then
-  -- Kept until it would be full again, and a while longer for a clock that steps back.
-  local ttl_ms = math.ceil(after * unit / back / 1000) + 60000
+  -- Kept until it would be full again, and a while longer for a clock that steps back; a century
+  -- at most, because the server refuses a TTL that overflows its clock.
+  local ttl_ms = math.min(math.ceil(after * unit / back / 1000) + 60000, 3.2e12)
   redis.call('SET', KEYS[1], string.format('%.17g %.0f', after, moment), 'PX', string.format('%.0f', ttl_ms))
 end
 return string.format('%.17g', after)

@@ -1,0 +1,1 @@
+"""From the two services to a mesh: filter configuration, manifests, the local mesh, the demo."""

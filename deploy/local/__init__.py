@@ -1,0 +1,1 @@
+"""The whole mesh on the loopback: for the demo, the load test and the integration tests."""
