@@ -23,7 +23,7 @@ from authz.settings import Settings
 from authz.statistics import Statistics
 from serving.admin import admin_port
 from serving.command import run
-from serving.grpcio_engine import GrpcioEngine
+from serving.engines import listening
 from serving.health import Health
 from serving.logs import configure_logs
 from serving.process import background, drain, signalled
@@ -71,10 +71,10 @@ async def serve(settings: Settings) -> None:
         admin = await stack.enter_async_context(
             admin_port(settings.admin_host, settings.admin_port, health, registry)
         )
-        methods = {**service.methods(), **health.methods()}
-        engine = GrpcioEngine(settings.grpc_host, settings.grpc_port, methods)
-        port = await engine.start()
-        log.info("serving", grpc_port=port, admin_port=admin)
+        engine, address = await stack.enter_async_context(
+            listening(settings, settings.grpc_port, service.methods(), health, registry)
+        )
+        log.info("serving", grpc=address, admin_port=admin)
         log.info("stopping", signal=await signalled())
         await drain(
             engine,

@@ -12,6 +12,7 @@ from typing import Any
 from authz.patterns import Matcher, compile_patterns, is_something
 
 Claims = Mapping[str, Any]
+LISTS = (list, tuple)
 ClaimsMatcher = Callable[[Claims], bool]
 
 
@@ -29,9 +30,11 @@ def compile_claim(path: Sequence[str], values: Iterable[str]) -> ClaimsMatcher:
         value = claims.get(last)
         if isinstance(value, str):
             return matches(value)
-        return isinstance(value, list | tuple) and any(
-            isinstance(item, str) and matches(item) for item in value
-        )
+        if isinstance(value, LISTS):
+            for item in value:
+                if isinstance(item, str) and matches(item):
+                    return True
+        return False
 
     return holds
 

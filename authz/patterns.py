@@ -46,6 +46,8 @@ def compile_shapes(patterns: Patterns) -> Matcher:
     exact, prefixes, suffixes, _ = patterns
     if not prefixes and not suffixes:
         return exact.__contains__
+    if not exact and not suffixes:
+        return lambda text: text.startswith(prefixes)
     return lambda text: text in exact or text.startswith(prefixes) or text.endswith(suffixes)
 
 

@@ -1,6 +1,6 @@
 """A JwtRule made ready for requests: which tokens it takes, and what a taken one means."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from authz.claim_headers import Headers, normalised_claims, output_headers
@@ -20,7 +20,6 @@ class Provider:
     rank: int
     """Where it stands when several take the same tokens."""
     rule: JwtRule
-    places: tuple[Place, ...]
     source: KeySource | None
     """Where its keys are fetched; None when the rule holds them."""
     audiences: frozenset[str]
@@ -46,35 +45,29 @@ class Provider:
 class Providers:
     """Every rule of a workload, found by where a token was and who issued it."""
 
-    def __init__(self, rules: Sequence[JwtRule]) -> None:
+    def __init__(self, rules: Iterable[JwtRule]) -> None:
+        self._tables: dict[Place, dict[str, tuple[Provider, ...]]] = {}
         ordered = sorted(rules, key=lambda rule: rule.issuer)  # as istiod sorts them
-        providers = [_make_provider(rank, rule) for rank, rule in enumerate(ordered)]
-        self.places = tuple(dict.fromkeys(place for each in providers for place in each.places))
+        for rank, rule in enumerate(ordered):
+            audiences = frozenset(map(bare, rule.audiences))
+            provider = Provider(rank, rule, rule.source, audiences)
+            for place in dict.fromkeys(places_of(rule)):
+                # A rule without issuer takes any; such rules come first and stand in every row.
+                table = self._tables.setdefault(place, {"": ()})
+                table[rule.issuer] = (*table.get(rule.issuer, table[""]), provider)
+
+    @property
+    def places(self) -> Iterable[Place]:
         """Where any rule looks for a token."""
-        self._tables = {place: _by_issuer(providers, place) for place in self.places}
+        return self._tables.keys()
 
     def of(self, places: Sequence[Place], issuer: str) -> Sequence[Provider]:
         """Those that look at one of the places and take the issuer, in the order of trial."""
-        found = [
-            self._tables[place].get(issuer) or self._tables[place].get("", ()) for place in places
-        ]
+        tables = [self._tables[place] for place in places]
+        found = [table.get(issuer, table[""]) for table in tables]
         if len(found) == 1:
             return found[0]
         return sorted({each for some in found for each in some}, key=lambda each: each.rank)
-
-
-def _make_provider(rank: int, rule: JwtRule) -> Provider:
-    return Provider(rank, rule, places_of(rule), rule.source, frozenset(map(bare, rule.audiences)))
-
-
-def _by_issuer(providers: Iterable[Provider], place: Place) -> Mapping[str, Sequence[Provider]]:
-    """Issuer → the providers that take it at `place`; those of no issuer take any and come first."""
-    table: dict[str, Sequence[Provider]] = {"": ()}
-    for provider in providers:
-        if place in provider.places:
-            issuer = provider.rule.issuer
-            table[issuer] = (*table.get(issuer, table[""]), provider)
-    return table
 
 
 def bare(audience: str) -> str:

@@ -12,6 +12,7 @@ PeerAuthentication STRICT: nothing in plain text gets in. Probes still do; the i
 
 SERVICE = """
 {what}, with its ConfigMap, Service, Deployment and DestinationRule.
+image: one with Python 3.11 and this distribution installed.
 ConfigMap: the files of config/, mounted as a folder; an edit is taken over without a restart, as
   soon as the kubelet has brought it. A file with an error is refused, the last good one serves on.
 Port name grpc-…: Istio must know that it is HTTP/2; under any other name every call fails.

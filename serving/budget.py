@@ -18,12 +18,12 @@ class Budget:
         self._tokens, self._updated = burst, now
 
     def charge(self, tokens: float, now: float) -> bool:
-        """Take tokens; False when the budget is overdrawn."""
-        refilled = self._tokens + (now - self._updated) * self._per_second
-        self._tokens = min(self._burst, refilled) - tokens
+        """
+        Take tokens; False when the budget is overdrawn.
+
+        A negative amount is earned: work done for a busy honest peer pays for what it costs.
+        """
+        refilled = min(self._burst, self._tokens + (now - self._updated) * self._per_second)
+        self._tokens = min(self._burst, refilled - tokens)
         self._updated = now
         return self._tokens >= 0
-
-    def earn(self, tokens: float) -> None:
-        """Give tokens back for work done: a busy honest peer pays its way."""
-        self._tokens = min(self._burst, self._tokens + tokens)

@@ -8,14 +8,13 @@ from typing import Protocol
 
 from serving import grpc_wire
 from serving.call import Call, Handler, Metadata, Status, Streaming
-from serving.faults import Fault, fault_of
+from serving.faults import Fault, answered, fault_of
 from serving.grpc_wire import PREFIX, Headers
 
 NOT_ONE = Fault(Status.UNIMPLEMENTED, "this method takes exactly one message")
 CUT_SHORT = Fault(Status.INTERNAL, "the request ended within a message")
 SLOW = Fault(Status.DEADLINE_EXCEEDED, "the request took too long to arrive")
 LATE = Fault(Status.DEADLINE_EXCEEDED, "the caller's deadline has passed")
-CANCELLED = Fault(Status.UNAVAILABLE, "the answer was cancelled")
 
 MAX_QUEUED_MESSAGES = 64
 """Messages of a stream that wait for their handler; more fail the stream."""
@@ -135,27 +134,29 @@ class UnaryCall(FastCall):
         self.ended = True
         try:
             reply = self.handler(message, self)
+            if not isinstance(reply, bytes):
+                self._wait(asyncio.ensure_future(reply))
+                return
         except Exception as error:
             self.transport.fail(self, fault_of(error, self.method))
-            return
-        if isinstance(reply, bytes):
+        else:
             self.transport.answer(self, reply)
-            return
-        self.working = asyncio.ensure_future(reply)
-        self.working.add_done_callback(self._settle)
+
+    def _wait(self, working: "asyncio.Future[bytes]") -> None:
+        self.working = working
+        working.add_done_callback(self._settle)
         if self.timeout_seconds is not None:
             self.transport.expire_later(self, self.timeout_seconds)
 
     def _settle(self, future: "asyncio.Future[bytes]") -> None:
-        error = None if future.cancelled() else future.exception()
-        if self.over:
-            return
-        if future.cancelled():
-            self.transport.fail(self, CANCELLED)
-        elif error is not None:
-            self.transport.fail(self, fault_of(error, self.method))
+        try:
+            reply = answered(future.result())
+        except (Exception, asyncio.CancelledError) as error:
+            if not self.over:
+                self.transport.fail(self, fault_of(error, self.method))
         else:
-            self.transport.answer(self, future.result())
+            if not self.over:
+                self.transport.answer(self, reply)
 
 
 class StreamingCall(FastCall):

@@ -61,6 +61,7 @@ class FastConnection(asyncio.Protocol):
         self._flushing = False
         self._leaves_at: float | None = None
         self._leaving_since: float | None = None
+        self._told_last = False
         self._paused_since: float | None = None
         self._starved_since: float | None = None
         self._window = asyncio.Event()
@@ -96,6 +97,7 @@ class FastConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused_since = None
+        self._window.set()
         self._socket.resume_reading()
 
     def on_request(self, stream_id: int, headers: Headers, ended: bool) -> None:
@@ -163,9 +165,14 @@ class FastConnection(asyncio.Protocol):
             self._http2.send_head(call.stream_id, HEAD)
         self._http2.send_data(call.stream_id, framed(message))
         self._flush_soon()
-        while not call.over and self._http2.queued_bytes(call.stream_id) > MAX_QUEUED_BYTES:
+        while not call.over and self._is_full(call.stream_id):
             self._window.clear()
             await self._window.wait()
+
+    def _is_full(self, stream_id: int) -> bool:
+        """The peer's window or its socket takes no more for now."""
+        waiting = self._http2.queued_bytes(stream_id)
+        return self._paused_since is not None or waiting > MAX_QUEUED_BYTES
 
     def finish(self, call: FastCall) -> None:
         if call.over:
@@ -184,8 +191,10 @@ class FastConnection(asyncio.Protocol):
 
     def shut_down(self) -> None:
         """End as soon as nothing is in flight."""
-        self._http2.shut_down()
-        self._flush_soon()
+        if not self._told_last:
+            self._told_last = True
+            self._http2.shut_down()
+            self._flush_soon()
 
     def abort(self) -> None:
         self._socket.abort()
@@ -232,6 +241,7 @@ class FastConnection(asyncio.Protocol):
         self._flushing = False
         if out := self._http2.output():
             self._socket.write(out)
+            self._window.set()  # what was queued may have gone out
         if self._http2.ended:
             self._socket.close()
 

@@ -1,19 +1,23 @@
 """The default engine: gRPC on libnghttp2 under asyncio, for TCP and Unix sockets, plain or TLS."""
 
 import asyncio
+import math
 import random
 import socket
 from contextlib import suppress
 from pathlib import Path
 
+from serving import unix_socket
 from serving.call import Handler, MethodTable, Streaming
 from serving.deadlines import Deadlines
-from serving.fast_connection import FastConnection
+from serving.fast_connection import GREETING_SECONDS, FastConnection
 from serving.http2 import Http2Limits
 from serving.tls import Tls
 
 SWEEP_SECONDS = 2.0
 SECOND_GOAWAY_SECONDS = 1.0
+ABORT_SECONDS = 1.0
+"""How long the calls of a connection that was cut off have to notice."""
 BACKLOG = 1_024
 """asyncio's own 100 makes newcomers of a burst wait a second for their SYN to be sent again."""
 
@@ -30,7 +34,7 @@ class FastEngine:
         max_connections: more are closed as they come.
         max_age_seconds: after so long, give or take a tenth, a connection is told to leave, so that
             clients spread over new endpoints; 0 means never.
-        max_age_grace_seconds: how long its calls in flight may then take.
+        max_age_grace_seconds: how long its calls in flight may then take; 0 means as they need.
         tls: serve TLS with this.
     """
 
@@ -47,7 +51,8 @@ class FastEngine:
         tls: Tls | None = None,
     ) -> None:
         self._host, self._port, self._tls = host, port, tls
-        self._max_age_seconds, self._max_age_grace_seconds = max_age_seconds, max_age_grace_seconds
+        self._max_age_seconds = max_age_seconds
+        self._max_age_grace_seconds = max_age_grace_seconds or math.inf
         self.methods: dict[bytes, Handler | Streaming] = {
             path.encode(): method for path, method in methods.items()
         }
@@ -55,6 +60,8 @@ class FastEngine:
         self._max_connections = max_connections
         self._connections: set[FastConnection] = set()
         self._server: asyncio.Server | None = None
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def start(self) -> int:
         """Listen and return the bound port. Raises OSError when the address cannot be had."""
@@ -64,22 +71,37 @@ class FastEngine:
         self._server = await self._serve(self._tls)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
         bound = self._listener.getsockname()
-        return bound[1] if isinstance(bound, tuple) else 0
+        if isinstance(bound, tuple):
+            return int(bound[1])
+        self._inode = unix_socket.inode(Path(self._host))
+        return 0
 
-    async def replace_tls(self, tls: Tls) -> None:
+    def replace_tls(self, tls: Tls) -> None:
         """New connections get this; those that are open keep what they have."""
-        before, self._tls = self._server, tls
+        self._tls = tls
+        if self._server is not None:
+            task = self._loop.create_task(self._serve_anew())
+            self._replacing.add(task)
+            task.add_done_callback(self._replacing.discard)
+
+    async def _serve_anew(self) -> None:
         # Both accept from one queue for a moment, so no client finds the port closed.
-        self._server = await self._serve(tls)
+        fresh = await self._serve(self._tls)
+        before, self._server = self._server, fresh
         if before is not None:
             before.close()
+        if self._stopping:
+            fresh.close()
 
     async def _serve(self, tls: Tls | None) -> asyncio.Server:
-        return await self._loop.create_server(
+        unix = self._listener.family is socket.AF_UNIX
+        create = self._loop.create_unix_server if unix else self._loop.create_server
+        return await create(
             lambda: FastConnection(self, self._loop, tls),
             sock=self._listener.dup(),
             backlog=BACKLOG,
             ssl=tls.context if tls is not None else None,
+            ssl_handshake_timeout=GREETING_SECONDS if tls is not None else None,
         )
 
     async def stop(self, grace_seconds: float) -> None:
@@ -92,9 +114,11 @@ class FastEngine:
         """
         if self._server is None:
             return
+        self._stopping = True
         self._server.close()
         self._listener.close()
-        self._sweeper.cancel()
+        if self._host.startswith("/"):
+            unix_socket.release(Path(self._host), self._inode)
         for connection in list(self._connections):
             connection.announce_shutdown()
         await self._emptied(min(SECOND_GOAWAY_SECONDS, grace_seconds))
@@ -103,12 +127,16 @@ class FastEngine:
         await self._emptied(grace_seconds - SECOND_GOAWAY_SECONDS)
         for connection in list(self._connections):
             connection.abort()
+        await self._emptied(ABORT_SECONDS)
+        self._sweeper.cancel()
         self.deadlines.close()
 
     def opened(self, connection: FastConnection) -> bool:
         if len(self._connections) >= self._max_connections:
             return False
         self._connections.add(connection)
+        if self._stopping:  # it was in its handshake, or in the queue of the listener
+            self._loop.call_soon(connection.announce_shutdown)
         if self._max_age_seconds:
             # Jitter, so that connections made together do not all come back together.
             connection.leave_after(self._max_age_seconds * random.uniform(0.9, 1.1))  # noqa: S311
@@ -139,11 +167,11 @@ class FastEngine:
 def _listener(host: str, port: int) -> socket.socket:
     if not host.startswith("/"):
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    path = Path(host)
-    with suppress(OSError):
-        if path.is_socket():
-            path.unlink()  # left by a process that died; a live one would still hold its port
+        both = host == "::" and socket.has_dualstack_ipv6()  # as grpcio and Go understand it
+        return socket.create_server(
+            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
+        )
+    unix_socket.claim(Path(host))
     listener = socket.socket(socket.AF_UNIX)
     try:
         listener.bind(host)

@@ -94,7 +94,10 @@ class Health:
 
     async def _watch(self, requests: AsyncIterator[bytes], _: Call) -> AsyncIterator[bytes]:
         """The state now, then each change; of a service that is not here, that it is unknown."""
-        name = _asked(await anext(requests, b""))
+        request = await anext(requests, None)
+        if request is None:
+            raise InvalidArgument("no HealthCheckRequest")
+        name = _asked(request)
         changed = asyncio.Event()
         self._watches.add(changed)
         told = b""

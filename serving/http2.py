@@ -248,6 +248,10 @@ class Http2:
             self._core.send_shutdown_notice()
 
     def shut_down(self) -> None:
-        """GOAWAY with the last stream that was taken; the connection ends when it is done."""
+        """
+        GOAWAY with the last stream that was taken; the connection has `ended` once it is answered.
+
+        Not `terminate_connection`, which is for errors: it ends the open streams as well.
+        """
         with suppress(ngh2.NGH2Error):
-            self._core.terminate_connection(NO_ERROR)
+            self._core.send_goaway(NO_ERROR)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
@@ -20,6 +21,20 @@ RECHECK_MS = 1_000
 a swapped symbolic link above it, a network file system, a node that is out of inotify handles."""
 
 T = TypeVar("T")
+
+_LOADS: WeakKeyDictionary[CollectorRegistry, Counter] = WeakKeyDictionary()
+
+
+def loads(registry: CollectorRegistry) -> Counter:
+    """The one counter of a registry that all kinds of configuration share."""
+    found = _LOADS.get(registry)
+    if found is None:
+        names = ["kind", "result"]
+        found = Counter(
+            "tollhouse_config_loads", "Configuration loads by result", names, registry=registry
+        )
+        _LOADS[registry] = found
+    return found
 
 
 class File(NamedTuple):
@@ -53,9 +68,7 @@ class Reload(Generic[T]):
         self._health = health
         self._seen: tuple[object, ...] | None = None
         self._loaded = False
-        self._loads = Counter(
-            "tollhouse_config_loads", "Configuration loads by result", ["result"], registry=registry
-        )
+        self._loads = loads(registry)
 
     def load(self) -> None:
         """
@@ -90,12 +103,12 @@ class Reload(Generic[T]):
 
     def _accept(self, files: Sequence[File]) -> None:
         self._loaded = True
-        self._loads.labels("ok").inc()
+        self._loads.labels(self._kind, "ok").inc()
         self._health.report(self._kind, ready=True)
         log.info("configuration loaded", kind=self._kind, files=[file.name for file in files])
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
-        self._loads.labels("error").inc()
+        self._loads.labels(self._kind, "error").inc()
         for problem in problems:
             log.error("configuration refused", kind=self._kind, problem=str(problem))
         if not self._loaded:

@@ -82,6 +82,38 @@ class ProcessSettings:
     """What both services have in common; each gives its own ports."""
 
     grpc_host: str = setting("0.0.0.0", text, "address of the gRPC listener")  # noqa: S104 - a server
+    grpc_uds: str = setting("", text, "Unix socket of the gRPC listener, instead of host and port")
+    transport: str = setting("fast", choice("fast", "grpcio"), "engine of the gRPC listener")
+    grpc_server_use_tls: bool = setting(False, boolean, "serve TLS")
+    grpc_server_tls_cert: str = setting("", text, "PEM file of the server's certificate chain")
+    grpc_server_tls_key: str = setting("", text, "PEM file of its key")
+    grpc_client_tls_cacert: str = setting(
+        "", text, "PEM file of CA certificates; clients must then present a certificate of theirs"
+    )
+    grpc_client_tls_san: tuple[str, ...] = setting(
+        (), names, "DNS names or URIs, one of which a client's certificate must carry"
+    )
+    grpc_max_connection_age_seconds: float = setting(
+        86_400.0,
+        duration_seconds,
+        "after so long a connection is told to leave; 0 for never",
+        env=("GRPC_MAX_CONNECTION_AGE",),
+    )
+    grpc_max_connection_age_grace_seconds: float = setting(
+        3_600.0,
+        duration_seconds,
+        "how long its calls in flight may then take; 0 for as long as they need",
+        env=("GRPC_MAX_CONNECTION_AGE_GRACE",),
+    )
+    grpc_max_concurrent_streams: int = setting(
+        1_024, integer(1, 2**31 - 1), "calls at a time on one connection"
+    )
+    grpc_max_connections: int = setting(
+        1_024, integer(1, 2**31 - 1), "connections at a time; more are closed as they come"
+    )
+    grpc_max_message_bytes: int = setting(
+        4 << 20, integer(1, 1 << 30), "a larger request is refused"
+    )
     drain_delay_seconds: float = setting(
         3.0,
         duration_seconds,

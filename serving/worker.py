@@ -117,7 +117,7 @@ class Worker:
         return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
     async def _come_up(self, pid: int) -> None:
-        while (await self.ask("/healthz", timeout_seconds=1)).status != 200:
+        while (await self.ask("/healthz", timeout_seconds=1)).status != 200:  # noqa: ASYNC110 - a process
             await asyncio.sleep(LOOK_SECONDS)
         self._up_since = asyncio.get_running_loop().time()
         self.settled.set()

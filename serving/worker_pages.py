@@ -1,4 +1,4 @@
-"""The admin pages of all workers as one: alive, ready, and every worker's metrics under its name."""
+"""The admin pages of all workers as one: alive, ready, and each one's metrics under its name."""
 
 import asyncio
 import json

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Protocol
 
-from serving.problems import ConfigError, Place, Problems
+from serving.problems import Place, Problems
 from serving.settings import names_of
 
 LAST_PORT = 65_535
@@ -81,6 +81,8 @@ def worker_environment(
 
 def check_ports(settings: Supervised, count: int) -> None:
     """
+    Make sure that each listener has a port to itself.
+
     Raises:
         ConfigError: GRPC_PORT and the numbers after it are not `count` ports, or one of them is
             the admin port.

@@ -62,7 +62,7 @@ async def supervise(
     check_ports(settings, count)
     command = (sys.executable, "-m", service, "serve", "--until-eof")
     group = token_hex(16)
-    with _signals() as stop:
+    with signals() as stop:
         workers = [
             Worker(
                 index,
@@ -94,7 +94,8 @@ async def run(workers: Sequence[Worker], stop: Stop, *, leave_seconds: float) ->
     if not stop.asked.is_set():
         tasks += [asyncio.create_task(worker.keep_up()) for worker in others]
     gone = asyncio.gather(*tasks)
-    await _either(gone, stop.asked.wait())  # the workers are first only if something broke
+    await _either(gone, stop.asked.wait())
+    stop.asked.set()  # if it was not, a fault of ours ended a task; start nothing any more
     log.info("stopping workers", leave_seconds=leave_seconds)
     for worker in workers:
         worker.send(signal.SIGTERM)
@@ -117,14 +118,12 @@ async def _either(
 ) -> None:
     """Wait for the first of two, or until the time is over."""
     task = asyncio.create_task(other)
-    await asyncio.wait(
-        (gone, task), timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED
-    )
+    await asyncio.wait((gone, task), timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
     task.cancel()
 
 
 @contextmanager
-def _signals() -> Iterator[Stop]:
+def signals() -> Iterator[Stop]:
     """From here on signals are remembered; afterwards they mean what they meant before."""
     loop = asyncio.get_running_loop()
     stop = Stop(asyncio.Event(), asyncio.Event())

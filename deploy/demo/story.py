@@ -23,6 +23,8 @@ class Step(NamedTuple):
     """Service account of the calling workload."""
     address: str = "127.0.0.1"
     """The client's own."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """More request headers."""
 
 
 CALLERS = "allow by shop/callers"
@@ -39,11 +41,11 @@ IDENTITIES_AND_PATHS = (
         "other-sa, not allowed here", "/api/profile", (403,), "no_policy_allows", caller="other-sa"
     ),
     Step("allowed-sa, forbidden path", "/admin/users", (403,), ADMIN),
-    Step("allowed-sa, allowed path", "/api/profile?page=2", (200,), CALLERS),
+    Step("allowed-sa, allowed path", "/api/orders", (200,), CALLERS),
 )
 LIMITS = (
     Step(
-        "fixed window, 3 an hour",
+        "fixed window of 3",
         "/api/search",
         (200, 200, 200, 429),
         "limit shop.path_/api/search",
@@ -55,40 +57,47 @@ LIMITS = (
         "limit shop.path_/api/report",
     ),
     Step(
-        "2 an hour an address: 127.0.0.11",
+        "per address, 127.0.0.11",
         "/api/login",
         (200, 200, 429),
         "limit shop.path_/api/login.remote_address",
         address="127.0.0.11",
     ),
     Step(
-        "… and 127.0.0.12",
+        "per address, 127.0.0.12",
         "/api/login",
         (200,),
         "limit shop.path_/api/login.remote_address",
         address="127.0.0.12",
     ),
     Step(
-        "2 an hour a tenant: blue",
+        "per tenant, blue",
         "/api/export",
         (200, 200, 429),
         "limit shop.path_/api/export.tenant",
     ),
     Step(
-        "… and green",
+        "… blue, pretending to be green",
+        "/api/export",
+        (429,),
+        "limit shop.path_/api/export.tenant",
+        headers=(("x-tenant", "green"),),
+    ),
+    Step(
+        "per tenant, green",
         "/api/export",
         (200,),
         "limit shop.path_/api/export.tenant",
         credential="green",
     ),
     Step(
-        "2 an hour a namespace: web",
+        "per namespace, web",
         "/api/stock",
         (200, 200, 429),
         "limit shop.path_/api/stock.source_namespace",
     ),
     Step(
-        "… and batch (other-sa)",
+        "per namespace, batch (other-sa)",
         "/api/stock",
         (200,),
         "limit shop.path_/api/stock.source_namespace",

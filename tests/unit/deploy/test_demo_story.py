@@ -3,11 +3,13 @@
 import pytest
 
 from authz.policy_file import read_policies
+from deploy.demo.__main__ import clear, reported
 from deploy.demo.decisions import Decision, last_word, parse_counts
 from deploy.demo.requests import Outcome, credentials
 from deploy.demo.story import PATIENCE_SECONDS, STORY, Step, seconds_to_wait
 from deploy.demo.table import lines
 from deploy.local.mesh import CALLERS, ISSUER, LIMITS, POLICIES
+from deploy.local.processes import NotStarted
 from deploy.local.tokens import Issuer
 from rls.limits import Level
 from rls.limits_file import find_limits_files, read_limits
@@ -73,10 +75,10 @@ def test_the_table_is_aligned_and_marks_what_differs():
     single = Step("alone", "/long/path", (200,), "allow")
     rows = lines([Outcome(STEP, (200, 200), ""), Outcome(single, (200,), "allow")])
     assert rows == [
-        "what   request         status   decided by  expected",
-        "─────  ──────────────  ───────  ──────────  ───────────────────────────────────",
-        "burst  GET /a x2       200 200              200 429, limit shop.path  ← DIFFERS",
-        "alone  GET /long/path  200      allow       200",
+        "what   request         status  decided by  expected",
+        "─────  ──────────────  ──────  ──────────  ────────────────────────────────────",
+        "burst  GET /a          200 x2              200, 429, limit shop.path  ← DIFFERS",
+        "alone  GET /long/path  200     allow       200",
     ]
 
 
@@ -91,6 +93,23 @@ def test_the_table_is_aligned_and_marks_what_differs():
 )
 def test_the_story_is_not_told_across_the_end_of_an_hour(now: float, wait: float):
     assert seconds_to_wait(now) == wait
+
+
+def test_what_does_not_start_is_reported_in_a_sentence(tmp_path, capsys):
+    def run() -> int:
+        raise NotStarted("rls ended with 1")
+
+    assert reported(run) == 1
+    assert capsys.readouterr().err == "rls ended with 1\n"
+    clear(tmp_path, 1)
+    assert capsys.readouterr().err == f"logs: {tmp_path}\n"
+    assert tmp_path.exists()
+
+
+def test_logs_nobody_needs_are_removed(tmp_path):
+    (tmp_path / "rls.log").write_text("")
+    clear(tmp_path, reported(lambda: 0))
+    assert not tmp_path.exists()
 
 
 def limit_paths(level: Level) -> set[str]:

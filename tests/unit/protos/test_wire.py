@@ -100,9 +100,12 @@ def map_entry(field: FieldDescriptor) -> Descriptor | None:
     return entry if entry is not None and entry.GetOptions().map_entry else None
 
 
-def test_every_file_of_ours_has_a_test() -> None:
+def test_no_file_of_ours_is_forgotten_here() -> None:
+    """gRPC's own services are not in the full API; they have tests of their own."""
     tested = {file.DESCRIPTOR.name.removeprefix("protos/") for file in FILES}
-    assert tested | {"health_v1.proto"} == {path.name for path in HERE.glob("*.proto")}
+    assert tested == {
+        path.name for path in HERE.glob("*.proto") if "package grpc." not in path.read_text()
+    }
 
 
 @every_field
@@ -228,7 +231,7 @@ def test_a_field_that_we_encode_is_what_the_full_api_decodes(
 ) -> None:
     value = {field.json_name: field_value(field, depth=6)}
     encoded = json_format.ParseDict(value, ours_of(message)()).SerializeToString()
-    assert witness_of(message).parse(encoded).to_dict() == value
+    assert witness_of(message).parse(encoded) == witness_of(message).from_dict(value)
 
 
 @every_message
@@ -251,10 +254,11 @@ UNKNOWN = bytes.fromhex(
 @every_message
 def test_fields_of_a_later_api_are_carried_along(message: Descriptor) -> None:
     value = message_value(message, depth=8)
-    known = json_format.ParseDict(value, ours_of(message)()).SerializeToString()
-    decoded = ours_of(message).FromString(UNKNOWN + known)
+    known = json_format.ParseDict(value, ours_of(message)())
+    decoded = ours_of(message).FromString(UNKNOWN + known.SerializeToString())
     assert as_json(decoded) == value
-    assert decoded.SerializeToString() == known + UNKNOWN
+    in_order = known.SerializeToString(deterministic=True)  # a map has no order of its own
+    assert decoded.SerializeToString(deterministic=True) == in_order + UNKNOWN
 
 
 def test_what_we_trimmed_is_ignored_when_we_read_and_still_there_when_we_write() -> None:
@@ -282,28 +286,3 @@ def test_a_status_code_that_we_do_not_name_is_kept_as_its_number() -> None:
     ours = protos.type_v3_pb2.HttpStatus.FromString(bytes(theirs))
     assert ours.code == 508
     assert full.HttpStatus.parse(ours.SerializeToString()) == theirs
-
-
-@pytest.mark.parametrize(
-    ("file", "service", "methods"),
-    [
-        (
-            protos.service_ratelimit_v3_pb2,
-            "envoy.service.ratelimit.v3.RateLimitService",
-            {"ShouldRateLimit": ("RateLimitRequest", "RateLimitResponse")},
-        ),
-        (
-            protos.service_auth_v3_pb2,
-            "envoy.service.auth.v3.Authorization",
-            {"Check": ("CheckRequest", "CheckResponse")},
-        ),
-    ],
-)
-def test_a_service_has_the_methods_that_envoy_calls(
-    file: Any, service: str, methods: dict[str, tuple[str, str]]
-) -> None:
-    (ours,) = file.DESCRIPTOR.services_by_name.values()
-    assert ours.full_name == service
-    assert {
-        method.name: (method.input_type.name, method.output_type.name) for method in ours.methods
-    } == methods

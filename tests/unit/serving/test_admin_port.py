@@ -1,5 +1,6 @@
 """The admin port over a real socket."""
 
+import os
 import socket
 from collections.abc import AsyncIterator
 
@@ -92,3 +93,19 @@ async def test_the_port_is_free_again_when_the_context_ends() -> None:
         pass
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+async def test_a_name_in_the_abstract_namespace_is_a_unix_socket_without_a_file() -> None:
+    health = Health("x")
+    health.report("limits", ready=False, reason="none yet")
+    name = f"tollhouse-test-{os.getpid()}"
+    async with (
+        admin_port(f"@{name}", 6070, health, CollectorRegistry()) as port,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(f"\0{name}")) as session,
+        session.get("http://worker/readyz") as answer,
+    ):
+        assert port == 0
+        assert answer.status == 503
+        assert (await answer.json())["components"]["limits"]["reason"] == "none yet"
+    with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"\0{name}")

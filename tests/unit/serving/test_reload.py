@@ -44,7 +44,8 @@ class Rig:
         (self.folder / name).write_text(text)
 
     def loads(self, result: str) -> float:
-        value = self.registry.get_sample_value("tollhouse_config_loads_total", {"result": result})
+        labels = {"kind": "limits", "result": result}
+        value = self.registry.get_sample_value("tollhouse_config_loads_total", labels)
         return value or 0
 
 
@@ -104,6 +105,15 @@ def test_the_last_good_configuration_keeps_serving(rig: Rig, text: str) -> None:
     assert rig.published == [["good"]]
     assert rig.health.serving
     assert (rig.loads("ok"), rig.loads("error")) == (1, 1)
+
+
+def test_two_kinds_of_configuration_share_one_counter(rig: Rig) -> None:
+    other = Reload("policies", list, rig.parse, rig.publish, rig.health, rig.registry)
+    rig.reload.load()
+    other.load()
+    value = rig.registry.get_sample_value
+    for kind in ("limits", "policies"):
+        assert value("tollhouse_config_loads_total", {"kind": kind, "result": "ok"}) == 1
 
 
 def test_a_file_that_is_put_back_is_loaded_again(rig: Rig) -> None:

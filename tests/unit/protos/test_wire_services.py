@@ -1,8 +1,10 @@
-"""grpc.health.v1 is not in envoy-data-plane; the witness is the published definition, by hand."""
+"""Services and the health messages: the witness is the published definition, by hand."""
+
+from typing import Any
 
 import pytest
 
-from protos import health_v1_pb2
+from protos import health_v1_pb2, service_auth_v3_pb2, service_ratelimit_v3_pb2
 from protos.health_v1_pb2 import HealthCheckRequest, HealthCheckResponse
 
 
@@ -47,3 +49,28 @@ def test_the_service_is_the_one_that_kubernetes_and_envoy_ask() -> None:
         for name in ("Check", "Watch")
     }
     assert [method.name for method in service.methods if method.server_streaming] == ["Watch"]
+
+
+@pytest.mark.parametrize(
+    ("file", "service", "methods"),
+    [
+        (
+            service_ratelimit_v3_pb2,
+            "envoy.service.ratelimit.v3.RateLimitService",
+            {"ShouldRateLimit": ("RateLimitRequest", "RateLimitResponse")},
+        ),
+        (
+            service_auth_v3_pb2,
+            "envoy.service.auth.v3.Authorization",
+            {"Check": ("CheckRequest", "CheckResponse")},
+        ),
+    ],
+)
+def test_a_service_has_the_methods_that_envoy_calls(
+    file: Any, service: str, methods: dict[str, tuple[str, str]]
+) -> None:
+    (ours,) = file.DESCRIPTOR.services_by_name.values()
+    assert ours.full_name == service
+    assert {
+        method.name: (method.input_type.name, method.output_type.name) for method in ours.methods
+    } == methods
