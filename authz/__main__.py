@@ -99,7 +99,8 @@ def compiled(configuration: PolicyConfiguration, settings: Settings, keys: KeyRi
 
 def checked(settings: Settings, paths: Sequence[Path]) -> str:
     """Read policies as `serve` would; says what was found and what was ignored, and why."""
-    files: Sequence[File] = read_files(find_policy_files(paths))
+    missing = [path for path in paths if not path.exists()]  # legal to `serve`, a typo here
+    files: Sequence[File] = read_files([*find_policy_files(paths), *missing])
     configuration = read_policies(files, allow_http=settings.jwks_allow_http)
     lines = [f"ignored: {problem}" for problem in configuration.ignored]
     policies = len(configuration.authorization_policies)

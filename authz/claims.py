@@ -74,8 +74,6 @@ def _split(value: str) -> tuple[str, str]:
 def _matchers(value: str) -> tuple[Matcher, Matcher]:
     """How issuer and subject are compared: a star belongs to the side it stands at."""
     issuer, subject = _split(value)
-    if value == "*":
-        return is_something, is_something
     if value.startswith("*"):
         if "/" not in value:
             return is_something, compile_patterns([value])

@@ -43,12 +43,19 @@ def classify(document: Node, problems: Problems) -> Kind:
         return Kind.LIST
     if group == GROUP:
         return _in_our_group(document, api_version, kind, problems)
-    near_kind = kind == "" or _is_near(kind, OURS, NEAR_KIND)
-    near_group = _is_near(group, [GROUP], NEAR_GROUP)
-    if near_kind and (near_group or (kind and "apiVersion" not in document.entries)):
+    if _is_near_miss(group, kind):
         problems.add(document.place, f"apiVersion is {api_version!r}; {_api_versions()}")
         return Kind.WRONG
     return Kind.OTHER
+
+
+def _is_near_miss(group: str, kind: str) -> bool:
+    """Another project may have a kind of the same name, but not in no group or one of Istio's."""
+    near_group = _is_near(group, [GROUP], NEAR_GROUP)
+    if not kind:
+        return near_group
+    meant = not group or near_group or group.endswith(".istio.io")
+    return meant and _is_near(kind, OURS, NEAR_KIND)
 
 
 def described(document: Node) -> tuple[str, str]:

@@ -35,7 +35,7 @@ def read_key_location(
         problems.add(extra.place, f"only one of {', '.join(ALTERNATIVES)} may be given")
     issuer = text(entries, "issuer", problems)
     jwks_uri = "".join(_read_uri(entries, key, problems) for key in ALTERNATIVES[:2])
-    if node.kind == "map" and not issuer and not jwks_uri:
+    if node.kind == "map" and not entries.keys() & {"issuer", "jwksUri", "jwks_uri"}:
         problems.add(node.place, "'issuer' or 'jwksUri' must say whose tokens are meant")
     discovered = all(each.kind == "str" and not each.text for each in given)
     for each in [entries["issuer"]] if issuer and discovered else given:

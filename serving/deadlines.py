@@ -71,6 +71,5 @@ class Deadlines:
         for tick in [tick for tick in self._due if tick * TICK_SECONDS <= now]:
             for call in self._due.pop(tick, ()):
                 call.expire()
-        # What expired may have set the timer anew, and to an earlier tick than the rest need.
-        if self._due and self._timer is None:
+        if self._due:
             self._wake_at(min(self._due))

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from serving.call import Engine, MethodTable
 from serving.fast_engine import FastEngine
 from serving.health import Health
-from serving.http2 import Http2Limits
+from serving.http2_limits import Http2Limits
 from serving.problems import ConfigError, Place, Problem
 from serving.process import background
 from serving.reflection import reflection

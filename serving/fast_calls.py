@@ -1,26 +1,27 @@
 """The calls of one HTTP/2 connection: a message taken together, a handler run, an answer once."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator
 from functools import lru_cache
+from struct import Struct
 from typing import Protocol
 
 from serving import grpc_wire
-from serving.call import Call, Handler, Metadata, Status, Streaming
+from serving.call import Call, Handler, Metadata, Status
+from serving.deadlines import Deadlines
 from serving.faults import Fault, answered, fault_of
 from serving.grpc_wire import PREFIX, Headers
 
 NOT_ONE = Fault(Status.UNIMPLEMENTED, "this method takes exactly one message")
 CUT_SHORT = Fault(Status.INTERNAL, "the request ended within a message")
-SLOW = Fault(Status.DEADLINE_EXCEEDED, "the request took too long to arrive")
 LATE = Fault(Status.DEADLINE_EXCEEDED, "the caller's deadline has passed")
 
-MAX_QUEUED_MESSAGES = 64
-"""Messages of a stream that wait for their handler; more fail the stream."""
+REQUEST_SECONDS = 30.0
+"""A message must be here so long after it began, and an answer must not stand still as long."""
 
 timeout_seconds = lru_cache(maxsize=1_024)(grpc_wire.timeout_seconds)
 """Envoy sends one and the same value for ever."""
+
+prefix_of = Struct(">BI").unpack_from
 
 
 class Transport(Protocol):
@@ -28,14 +29,17 @@ class Transport(Protocol):
 
     max_message_bytes: int
     peer: str
+    deadlines: Deadlines
+    now: float
+    """When the bytes came that are being worked on; seconds of the loop's clock."""
 
-    def answer(self, call: "UnaryCall", message: bytes) -> None: ...
+    def answer(self, call: "FastCall", message: bytes) -> None: ...
 
     def fail(self, call: "FastCall", fault: Fault) -> None: ...
 
-    def acknowledge(self, call: "FastCall", amount: int) -> None: ...
-
-    def expire_later(self, call: "FastCall", seconds: float) -> None: ...
+    def acknowledge(self, call: "FastCall", amount: int) -> None:
+        """So many bytes of the call are taken: its caller may send as many more."""
+        ...
 
     async def send(self, call: "FastCall", message: bytes) -> None:
         """Send one message of a stream; waits while the peer takes no more."""
@@ -45,31 +49,32 @@ class Transport(Protocol):
 
 
 class FastCall(Call):
-    """What unary and streaming calls share; metadata is decoded only when it is asked for."""
+    """
+    What unary and streaming calls share; metadata is decoded only when it is asked for.
 
-    __slots__ = (
-        "encoding", "ended", "headers", "held", "opened", "over", "started", "stream_id",
-        "transport", "working",
-    )  # fmt: skip
+    What most calls never change is a class attribute: making a call is on the hot path.
+    """
+
+    ended = False
+    """The caller has sent all it will send."""
+    over = False
+    """Answered, failed or gone: nothing more goes out."""
+    started = False
+    """The head of the answer is out: only trailers can end it."""
+    received = 0
+    """Bytes that count against the connection's window until the call is over."""
+    working: "asyncio.Future[bytes] | asyncio.Task[None] | None" = None
+    due_tick: int | None = None
+    standing_still: tuple[int, float] | None = None
+    """So many bytes of the answer have been waiting to go out since then."""
 
     def __init__(
-        self, transport: Transport, stream_id: int, headers: Headers, opened: float
+        self, transport: Transport, stream_id: int, headers: Headers, timeout: bytes | None
     ) -> None:
-        fields = dict(headers)
         self.transport, self.stream_id, self.headers = transport, stream_id, headers
-        self.timeout_seconds = timeout_seconds(fields.get(b"grpc-timeout"))
+        self.timeout_seconds = timeout_seconds(timeout)
         self.peer = transport.peer
-        self.encoding = fields.get(b"grpc-encoding")
-        self.opened = opened
-        self.held: bytearray | None = None
-        """Bytes of a message that is not whole yet."""
-        self.ended = False
-        """The caller has sent all it will send."""
-        self.over = False
-        """Answered, failed or gone: nothing more goes out."""
-        self.started = False
-        """The head of the answer is out: only trailers can end it."""
-        self.working: asyncio.Future[bytes] | asyncio.Task[None] | None = None
+        self.opened = transport.now
 
     @property
     def metadata(self) -> Metadata:
@@ -79,6 +84,14 @@ class FastCall(Call):
     def method(self) -> str:
         return dict(self.headers)[b":path"].decode("latin-1")
 
+    @property
+    def encoding(self) -> bytes | None:
+        return dict(self.headers).get(b"grpc-encoding")
+
+    def set_deadline(self) -> None:
+        if self.timeout_seconds is not None:
+            self.transport.deadlines.add(self, self.opened + self.timeout_seconds)
+
     def expire(self) -> None:
         """The deadline has come."""
         if not self.over:
@@ -87,37 +100,72 @@ class FastCall(Call):
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
         self.over = True
+        if self.due_tick is not None:
+            self.transport.deadlines.drop(self)
         if self.working is not None:
             self.working.cancel()
+
+    def stands_still(self, queued: int, now: float) -> bool:
+        """
+        Of an answer that is not out: none of its `queued` bytes has been taken for too long.
+
+        To be asked regularly; the first time only takes note.
+        """
+        if self.standing_still is None or self.standing_still[0] != queued:
+            self.standing_still = (queued, now)
+        return now - self.standing_still[1] > REQUEST_SECONDS
 
 
 class UnaryCall(FastCall):
     """One message in, one out."""
 
-    __slots__ = ("handler",)
-    handler: Handler
+    held: bytearray | None = None
+    """Bytes of a message that is not whole yet."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        stream_id: int,
+        headers: Headers,
+        timeout: bytes | None,
+        handler: Handler,
+    ) -> None:
+        super().__init__(transport, stream_id, headers, timeout)
+        self.handler = handler
 
     def receive(self, data: bytes, ended: bool) -> None:
-        held = self.held
-        if held is None:
+        size = len(data)
+        self.received += size
+        if (
             # Envoy sends a message whole, in one DATA frame with END_STREAM.
-            if ended and data[:1] == b"\0" and int.from_bytes(data[1:PREFIX]) == len(data) - PREFIX:
-                self.transport.acknowledge(self, len(data))
-                self._run(data[PREFIX:])
-                return
-            held = self.held = bytearray()
+            ended
+            and self.held is None
+            and PREFIX <= size <= PREFIX + self.transport.max_message_bytes
+            and prefix_of(data) == (0, size - PREFIX)
+        ):
+            self._run(data[PREFIX:])
+            return
+        self._collect(data, ended)
+
+    def is_slow(self, now: float) -> bool:
+        """Its message has been on its way for too long."""
+        return not self.ended and now - self.opened > REQUEST_SECONDS
+
+    def _collect(self, data: bytes, ended: bool) -> None:
+        held = self.held = bytearray() if self.held is None else self.held
         held += data
         self.ended = ended
         if fault := self._fault(held):
             self.transport.fail(self, fault)
         elif ended:
-            self.transport.acknowledge(self, len(held))
-            limit = self.transport.max_message_bytes
-            opened = grpc_wire.open_message(held[0], bytes(held[PREFIX:]), self.encoding, limit)
-            if isinstance(opened, Fault):
-                self.transport.fail(self, opened)
+            message = grpc_wire.open_message(
+                held[0], bytes(held[PREFIX:]), self.encoding, self.transport.max_message_bytes
+            )
+            self.held = None
+            if isinstance(message, Fault):
+                self.transport.fail(self, message)
             else:
-                self._run(opened)
+                self._run(message)
 
     def _fault(self, held: bytearray) -> Fault | None:
         """Seen as soon as the length is known: what is too large is not collected first."""
@@ -145,8 +193,7 @@ class UnaryCall(FastCall):
     def _wait(self, working: "asyncio.Future[bytes]") -> None:
         self.working = working
         working.add_done_callback(self._settle)
-        if self.timeout_seconds is not None:
-            self.transport.expire_later(self, self.timeout_seconds)
+        self.set_deadline()
 
     def _settle(self, future: "asyncio.Future[bytes]") -> None:
         try:
@@ -157,77 +204,3 @@ class UnaryCall(FastCall):
         else:
             if not self.over:
                 self.transport.answer(self, reply)
-
-
-class StreamingCall(FastCall):
-    """Messages in, messages out; runs as one task."""
-
-    __slots__ = ("_arrived", "_messages")
-
-    def start(self, streaming: Streaming) -> None:
-        self._messages: deque[tuple[bytes, int]] = deque()
-        self._arrived = asyncio.Event()
-        self.working = asyncio.ensure_future(self._work(streaming))
-        if self.timeout_seconds is not None:
-            self.transport.expire_later(self, self.timeout_seconds)
-
-    def receive(self, data: bytes, ended: bool) -> None:
-        held = self.held = bytearray() if self.held is None else self.held
-        held += data
-        self.ended = ended
-        limit = self.transport.max_message_bytes
-        while len(held) >= PREFIX:
-            size = PREFIX + int.from_bytes(held[1:PREFIX])
-            if size - PREFIX > limit or len(self._messages) >= MAX_QUEUED_MESSAGES:
-                self.transport.fail(self, grpc_wire.too_large(limit))
-                return
-            if len(held) < size:
-                break
-            opened = grpc_wire.open_message(held[0], bytes(held[PREFIX:size]), self.encoding, limit)
-            if isinstance(opened, Fault):
-                self.transport.fail(self, opened)
-                return
-            self._messages.append((opened, size))
-            del held[:size]
-        if ended and held:
-            self.transport.fail(self, CUT_SHORT)
-        self._arrived.set()
-
-    async def _requests(self) -> AsyncIterator[bytes]:
-        while True:
-            while self._messages:
-                message, size = self._messages.popleft()
-                # Only now: what the handler has not taken keeps the peer's window closed.
-                self.transport.acknowledge(self, size)
-                yield message
-            if self.ended:
-                return
-            self._arrived.clear()
-            await self._arrived.wait()
-
-    async def _work(self, streaming: Streaming) -> None:
-        try:
-            async for message in streaming.handle(self._requests(), self):
-                await self.transport.send(self, message)
-        except Exception as error:
-            if not self.over:
-                self.transport.fail(self, fault_of(error, self.method))
-        else:
-            self.transport.finish(self)
-
-
-def open_call(
-    transport: Transport,
-    stream_id: int,
-    headers: Headers,
-    method: Handler | Streaming,
-    opened: float,
-) -> UnaryCall | StreamingCall:
-    """The call of a request whose headers are acceptable."""
-    if isinstance(method, Streaming):
-        streaming = StreamingCall(transport, stream_id, headers, opened)
-        streaming.start(method)
-        return streaming
-    call = UnaryCall(transport, stream_id, headers, opened)
-    call.handler = method
-    return call

@@ -10,8 +10,9 @@ from pathlib import Path
 from serving import unix_socket
 from serving.call import Handler, MethodTable, Streaming
 from serving.deadlines import Deadlines
-from serving.fast_connection import GREETING_SECONDS, FastConnection
-from serving.http2 import Http2Limits
+from serving.fast_connection import FastConnection
+from serving.fast_patience import GREETING_SECONDS
+from serving.http2_limits import Http2Limits
 from serving.tls import Tls
 
 SWEEP_SECONDS = 2.0

@@ -14,7 +14,8 @@ from serving.faults import Fault
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-HEAD: Headers = ((b":status", b"200"), (b"content-type", b"application/grpc"))
+GRPC = b"application/grpc"
+HEAD: Headers = ((b":status", b"200"), (b"content-type", GRPC))
 OK: Headers = ((b"grpc-status", b"0"),)
 NOT_POST: Headers = ((b":status", b"405"), (b"allow", b"POST"))
 NOT_GRPC: Headers = ((b":status", b"415"),)
@@ -26,7 +27,7 @@ PREFIX = 5
 TIMEOUT = re.compile(rb"[0-9]{1,8}[HMSmun]")
 TIMEOUT_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
-RESERVED = frozenset((b"te", b"content-type", b"user-agent"))
+RESERVED = frozenset((b"te", b"content-type"))
 """Headers of the protocol itself, with all that begin with `grpc-` or `:`: no metadata."""
 
 
@@ -64,9 +65,8 @@ def timeout_seconds(value: bytes | None) -> float | None:
 
 def is_grpc(content_type: bytes | None) -> bool:
     """`application/grpc`, alone or with `+format` or `;parameters`."""
-    kind = b"application/grpc"
     return content_type is not None and (
-        content_type == kind or content_type.startswith((kind + b"+", kind + b";"))
+        content_type == GRPC or content_type.startswith((GRPC + b"+", GRPC + b";"))
     )
 
 

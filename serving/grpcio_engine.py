@@ -11,7 +11,6 @@ import grpc.aio
 from serving import unix_socket
 from serving.call import Call, Handler, MethodTable, Status, Streaming
 from serving.faults import Fault, answered, fault_of
-from serving.grpc_wire import too_large
 from serving.tls import Tls
 
 OPTIONS = (
@@ -66,7 +65,6 @@ class GrpcioEngine:
         self._socket_file = Path(host) if host.startswith("/") else None
         self._address = f"unix:{host}" if self._socket_file else _authority(host, port)
         self._methods, self._tls, self._presented = methods, tls, tls
-        self._max_message_bytes = max_message_bytes
         self._options = (
             *OPTIONS,
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -81,7 +79,7 @@ class GrpcioEngine:
         """Listen and return the bound port. Raises OSError when the address cannot be had."""
         if self._socket_file is not None:
             unix_socket.claim(self._socket_file)  # grpcio itself would take a live server's
-        router = _Router(self._methods, self._tls, self._max_message_bytes)
+        router = _Router(self._methods, self._tls)
         # Made here and not in __init__: a grpc.aio server belongs to the running loop.
         server = grpc.aio.server(handlers=(router,), options=self._options)
         try:
@@ -128,9 +126,8 @@ class GrpcioEngine:
 class _Router(grpc.GenericRpcHandler):
     """Finds the handler by exact path; no serializer, so bytes go in and out as they are."""
 
-    def __init__(self, methods: MethodTable, tls: Tls | None, max_message_bytes: int) -> None:
+    def __init__(self, methods: MethodTable, tls: Tls | None) -> None:
         self._admits = tls.admits_names if tls is not None and tls.client_names else None
-        self._max_message_bytes = max_message_bytes
         self._handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             path: self._mounted(path, method) for path, method in methods.items()
         }
@@ -150,8 +147,6 @@ class _Router(grpc.GenericRpcHandler):
     def _unary(self, path: str, handler: Handler) -> Callable[[bytes, Context], Awaitable[bytes]]:
         async def answer(body: bytes, context: Context) -> bytes:
             await self._admit(context)
-            if len(body) > self._max_message_bytes:  # grpcio counts before it inflates
-                await _abort(context, too_large(self._max_message_bytes))
             try:
                 reply = handler(body, _call(context))
                 return answered(reply if isinstance(reply, bytes) else await reply)

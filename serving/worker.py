@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import aiohttp
@@ -12,6 +12,7 @@ import structlog
 from serving.admin import abstract
 from serving.process import background
 from serving.worker_life import Backoff, Life, Page
+from serving.worker_settings import Endpoint
 
 log = structlog.get_logger()
 
@@ -24,28 +25,23 @@ class Worker:
     The process of one endpoint, kept up until all are to stop.
 
     Args:
-        index: counts from 0; names the worker in logs, pages and metrics.
+        endpoint: which.
         command: the program and its arguments. Standard input is a pipe whose end tells the
             worker that its supervisor is gone.
-        environment: all of it.
-        admin: the worker's admin port, as `serving.admin` spells a Unix socket.
         stopping: set when all workers are to stop; set here when this one refuses to start.
         backoff: how long it stays dead.
     """
 
     def __init__(
         self,
-        index: int,
+        endpoint: Endpoint,
         command: Sequence[str],
-        environment: Mapping[str, str],
-        admin: str,
         stopping: asyncio.Event,
         *,
         backoff: Backoff = Backoff(),  # noqa: B008 - immutable
     ) -> None:
-        self.index, self.restarts = index, 0
-        self._command, self._environment, self._backoff = command, environment, backoff
-        self._admin = abstract(admin)
+        self.index, self.restarts = endpoint.index, 0
+        self._endpoint, self._command, self._backoff = endpoint, command, backoff
         self._stopping = stopping
         self._process: Process | None = None
         self._up_since: float | None = None
@@ -59,7 +55,7 @@ class Worker:
 
     @property
     def up(self) -> bool:
-        """True from its first answer on until its process ends."""
+        """True from when it serves until its process ends."""
         return self._up_since is not None
 
     async def keep_up(self) -> bool:
@@ -70,26 +66,29 @@ class Worker:
                 log.error("worker refuses to start", worker=self.index, status=life.status)
                 self._stopping.set()
                 return False
-            quick_ends = 0
-            while not self._stopping.is_set():
-                self.settled.set()
-                quick_ends = 0 if life.steady else quick_ends + 1
-                await self._rest(life, self._backoff.delay_seconds(quick_ends))
-                if self._stopping.is_set():
-                    return True
-                self.restarts += 1
-                life = await self._life()
-            return life.drained
+            self.settled.set()
+            return await self._again(life)
         finally:
             self.settled.set()
 
-    async def _rest(self, life: Life, seconds: float) -> None:
+    async def _again(self, life: Life) -> bool:
+        """From the first end, if all are not stopping, to the last."""
+        quick_ends = 0
+        while not self._stopping.is_set():
+            quick_ends = 0 if life.steady else quick_ends + 1
+            if await self._stopped_within(life, self._backoff.delay_seconds(quick_ends)):
+                return True
+            self.restarts += 1
+            life = await self._life()
+        return life.drained
+
+    async def _stopped_within(self, life: Life, seconds: float) -> bool:
         log.warning(
             "worker ended", worker=self.index, status=life.status, restart_in_seconds=seconds
         )
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def _life(self) -> Life:
         """Run the process until it ends."""
@@ -97,7 +96,7 @@ class Worker:
             # A process group of its own, so that Ctrl-C in a terminal reaches the supervisor
             # alone: a worker takes a second signal for impatience and does not finish its drain.
             process = await asyncio.create_subprocess_exec(
-                *self._command, env=self._environment, stdin=PIPE, process_group=0
+                *self._command, env=self._endpoint.environment, stdin=PIPE, process_group=0
             )
         except OSError as error:
             log.error("cannot start worker", worker=self.index, reason=str(error))
@@ -117,11 +116,28 @@ class Worker:
         return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
     async def _come_up(self, pid: int) -> None:
-        while (await self.ask("/healthz", timeout_seconds=1)).status != 200:  # noqa: ASYNC110 - a process
+        while not await self._serves():  # noqa: ASYNC110 - a process
             await asyncio.sleep(LOOK_SECONDS)
         self._up_since = asyncio.get_running_loop().time()
         self.settled.set()
         log.info("worker up", worker=self.index, pid=pid)
+
+    async def _serves(self) -> bool:
+        """A service opens its gRPC listener last: what it refuses it has refused by then."""
+        if (await self.ask("/healthz", timeout_seconds=1)).status != 200:
+            return False
+        try:
+            match self._endpoint.listener:
+                case str(path):
+                    _, writer = await asyncio.open_unix_connection(path)
+                case (host, port):
+                    _, writer = await asyncio.open_connection(host, port)
+                case _:
+                    return True
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     def send(self, which: signal.Signals) -> None:
         """Send a signal if there is a process."""
@@ -131,7 +147,7 @@ class Worker:
 
     async def ask(self, path: str, *, timeout_seconds: float) -> Page:
         """Fetch a page of the worker's admin port."""
-        connector = aiohttp.UnixConnector(self._admin, force_close=True)
+        connector = aiohttp.UnixConnector(abstract(self._endpoint.admin), force_close=True)
         timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         try:
             async with (

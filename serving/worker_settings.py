@@ -1,7 +1,7 @@
 """What each worker finds in its environment in place of what all would share."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 from serving.problems import Place, Problems
@@ -10,6 +10,9 @@ from serving.settings import names_of
 LAST_PORT = 65_535
 MARGIN_SECONDS = 5.0
 """What ending takes besides the drain: the interpreter, the admin port, a busy machine."""
+
+Listener = str | tuple[str, int] | None
+"""The path of a Unix socket, or host and port; None for any free port."""
 
 
 class Supervised(Protocol):
@@ -45,19 +48,29 @@ def leave_seconds(settings: Supervised) -> float:
     return settings.drain_delay_seconds + settings.drain_timeout_seconds + MARGIN_SECONDS
 
 
-def admin_socket(group: str, index: int) -> str:
-    """The admin port of worker `index`, as `serving.admin` spells a Unix socket."""
-    return f"@tollhouse-{group}-{index}"
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One worker's place among the others."""
+
+    index: int
+    """Counts from 0; names the worker in logs, pages and metrics."""
+
+    environment: Mapping[str, str]
+    """All of it."""
+
+    listener: Listener
+    """Its gRPC listener."""
+
+    admin: str
+    """Its admin port, a Unix socket as `serving.admin` spells it."""
 
 
-def worker_environment(
-    settings: Any, environment: Mapping[str, str], index: int, group: str
-) -> dict[str, str]:
+def endpoint(settings: Any, environment: Mapping[str, str], index: int, group: str) -> Endpoint:
     """
-    The environment of worker `index`: its own gRPC port or socket, and its own admin socket.
+    Where worker `index` listens, and the environment that tells it so.
 
     Port 0 stays 0: every worker takes any free one. Another name under which the supervisor
-    was given such a setting is left out, or it would contradict ours.
+    was given a setting that differs is left out, or it would contradict ours.
 
     Args:
         settings: the service's, an instance of its dataclass (`serving.settings`).
@@ -65,18 +78,16 @@ def worker_environment(
         index: counts from 0.
         group: a name that no other supervisor's workers have.
     """
-    port = settings.grpc_port
-    own = {
-        "grpc_port": str(port + index if port else 0),
-        "admin_host": admin_socket(group, index),
-    }
+    port = settings.grpc_port + index if settings.grpc_port else 0
+    own = {"grpc_port": str(port), "admin_host": f"@tollhouse-{group}-{index}"}
+    listener: Listener = (settings.grpc_host, port) if port else None
     if settings.grpc_uds:
-        own["grpc_uds"] = f"{settings.grpc_uds}.{index}"
+        listener = own["grpc_uds"] = f"{settings.grpc_uds}.{index}"
     names = {each.name: names_of(each) for each in fields(settings) if each.name in own}
     shared = set(environment).difference(*names.values())
-    return {name: environment[name] for name in shared} | {
-        names[field][0]: value for field, value in own.items()
-    }
+    told = {name: environment[name] for name in shared}
+    told |= {names[field][0]: value for field, value in own.items()}
+    return Endpoint(index, told, listener, own["admin_host"])
 
 
 def check_ports(settings: Supervised, count: int) -> None:

@@ -24,13 +24,7 @@ from serving.admin import listen
 from serving.process import SIGNALS
 from serving.worker import Worker
 from serving.worker_pages import worker_pages
-from serving.worker_settings import (
-    Supervised,
-    admin_socket,
-    check_ports,
-    leave_seconds,
-    worker_environment,
-)
+from serving.worker_settings import Supervised, check_ports, endpoint, leave_seconds
 
 log = structlog.get_logger()
 
@@ -62,20 +56,13 @@ async def supervise(
     check_ports(settings, count)
     command = (sys.executable, "-m", service, "serve", "--until-eof")
     group = token_hex(16)
+    endpoints = [endpoint(settings, environment, index, group) for index in range(count)]
     with signals() as stop:
-        workers = [
-            Worker(
-                index,
-                command,
-                worker_environment(settings, environment, index, group),
-                admin_socket(group, index),
-                stop.asked,
-            )
-            for index in range(count)
-        ]
+        workers = [Worker(each, command, stop.asked) for each in endpoints]
         pages = worker_pages(workers)
         async with listen(settings.admin_host, settings.admin_port, pages) as port:
-            log.info("supervising", workers=count, grpc_port=settings.grpc_port, admin_port=port)
+            listeners = [each.listener for each in endpoints]
+            log.info("supervising", workers=count, listeners=listeners, admin_port=port)
             return await run(workers, stop, leave_seconds=leave_seconds(settings))
 
 

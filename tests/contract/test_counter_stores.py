@@ -122,7 +122,7 @@ async def test_largest_numbers(store: CounterStore) -> None:
     [
         (3, Unit.SECOND, 1),
         (7, Unit.SECOND, 333_333),
-        # Here time × rate is beyond 2^53 and has to be rounded before it is divided.
+        # Here time times rate is beyond 2^53 and has to be rounded before it is divided.
         (997_188_872, Unit.MONTH, 1_514_035_120_682),
         (4_090_816_274, Unit.DAY, 61_646_843_131),
         (2_576_358_405, Unit.YEAR, 8_077_994_116_101),

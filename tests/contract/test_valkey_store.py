@@ -1,18 +1,20 @@
 """What only the Valkey store does, on a real Valkey: TTLs, lost scripts and keys, batching."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
 
 from rls.counter_key import counter_key, window_key
-from rls.counters import Counter, Hit, StoreUnavailable
+from rls.counters import Counter, Hit, Spent, StoreUnavailable
 from rls.counters.address import StoreAddress
 from rls.counters.link import Link
 from rls.counters.valkey import FULL, MAX_BEGUN, MAX_BEGUN_BYTES, ValkeyStore
 from rls.limits import Algorithm, Entry, RateLimit, Unit
-from rls.window import SLACK_SECONDS, US
+from rls.window import SLACK_SECONDS, US, window_start_seconds
 
 NOW_US = 1_700_000_000 * US
 MINUTE_START = 1_699_999_980
@@ -52,15 +54,15 @@ async def stored(valkey: Any, link_to: Any, admin: Any) -> AsyncIterator[Stored]
 
 @pytest.mark.parametrize("unit", Unit)
 async def test_every_key_has_a_ttl(stored: Stored, unit: Unit) -> None:
-    spent = bucket("ann", 3, unit, 7)._replace(addend=7)
-    await stored.store.hit([window("ann", unit), window("ann", unit), spent], NOW_US)
+    ann, spent = window("ann", unit), bucket("ann", 3, unit, 7)._replace(addend=7)
+    await stored.store.hit([ann, ann, spent], NOW_US)
+    start = window_start_seconds(NOW_US, unit.seconds)
     full_seconds = 7 / 3 * unit.seconds
-    assert sorted(stored.ttls().values()) == sorted(
-        (
-            pytest.approx(unit.seconds + SLACK_SECONDS, abs=2),
-            pytest.approx(full_seconds + SLACK_SECONDS, abs=2),
-        )
-    )
+    expected = {
+        window_key(ann.counter.key, start): unit.seconds + SLACK_SECONDS,
+        spent.counter.key: full_seconds + SLACK_SECONDS,
+    }
+    assert stored.ttls() == pytest.approx(expected, abs=2)
 
 
 async def test_the_slowest_bucket_has_a_ttl_that_the_server_takes(stored: Stored) -> None:
@@ -129,6 +131,40 @@ async def test_a_window_whose_set_was_refused_has_a_ttl(
                 await ValkeyStore(link).hit([ann], NOW_US)
             assert client.get(key(ann)) == b"1"
             await until(lambda: client.ttl(key(ann)) > 0)
+
+
+async def test_a_window_refused_while_the_store_hangs_has_a_ttl_later(
+    new_valkey: Any, link_to: Any, admin: Any, until: Any
+) -> None:
+    server = new_valkey()
+    address = StoreAddress(host=server.host, port=server.port)
+    with admin(server) as client:
+        async with link_to(address, op_timeout_seconds=0.05) as link:
+            store = ValkeyStore(link)
+            assert await store.hit([window("ann")], NOW_US) == [1]
+            pid = client.info("server")["process_id"]
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with pytest.raises(StoreUnavailable, match=r"^counter store did not answer"):
+                    await store.hit([window("ann"), window("bob")], NOW_US)
+                with pytest.raises(StoreUnavailable, match=r"^counter store does not answer"):
+                    await store.hit([window("carl")], NOW_US)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            await until(lambda: client.get(key(window("bob"))) == b"1")  # charged when it woke
+            hits = [window(name) for name in ("ann", "bob", "carl")]
+            assert await patiently(store, hits) == [3, 2, 1]
+            assert link.generation == 1
+        assert all(client.ttl(each) > 0 for each in client.keys("*"))
+
+
+async def patiently(store: ValkeyStore, hits: list[Hit]) -> Spent:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await store.hit(hits, NOW_US)
+            except StoreUnavailable:
+                await asyncio.sleep(0.001)
 
 
 async def test_a_window_begins_once_a_connection(stored: Stored, until: Any) -> None:

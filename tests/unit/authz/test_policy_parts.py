@@ -8,10 +8,16 @@ from authz.attributes import Scope
 from authz.authorization_policy import Action, AuthorizationPolicy, read_authorization_policy
 from authz.checks import compile_rule
 from authz.path_template import template_problem
-from authz.patterns import Patterns, fold_case, sort_out
+from authz.patterns import Matcher, Patterns, fold_case, sort_out
 from authz.policy import Policy, compile_policy
 from authz.policy_file import PolicyConfiguration, read_policies
-from authz.principals import MAX_SERVICE_ACCOUNT_BYTES, service_account_problem
+from authz.principals import (
+    MAX_SERVICE_ACCOUNT_BYTES,
+    compile_namespaces,
+    compile_principals,
+    compile_service_accounts,
+    service_account_problem,
+)
 from authz.request import Allow, Request
 from authz.rules import Condition, Rule
 from authz.subject import Subject, describe, without_query
@@ -116,6 +122,21 @@ def test_a_request_is_laid_out_for_the_rules() -> None:
         sni="shop.example",
         claims={},
     )
+
+
+@pytest.mark.parametrize(
+    "matches",
+    [
+        compile_principals(["*/sa/b"]),
+        compile_principals(["*"]),
+        compile_namespaces(["a"]),
+        compile_namespaces(["*"]),
+        compile_service_accounts(["a/b"], "foo"),
+    ],
+)
+def test_a_line_break_in_an_identity_ends_what_a_dot_of_envoy_takes(matches: Matcher) -> None:
+    assert matches("spiffe://td/ns/a/sa/b")
+    assert not matches("spiffe://t\nd/ns/a/sa/b")
 
 
 def test_a_service_account_may_have_320_bytes_not_characters() -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from serving.worker import Worker
+from serving.worker import LOOK_SECONDS, Worker
 from serving.worker_life import Backoff, Page
+from serving.worker_settings import Endpoint, Listener
 from serving.workers import Stop, run, signals
 
 ANSWERING = """
@@ -62,11 +64,20 @@ def deaf() -> tuple[str, ...]:
 
 
 def worker(
-    command: Sequence[str], stopping: asyncio.Event, *, index: int = 0, backoff: Backoff = QUICK
+    command: Sequence[str],
+    stopping: asyncio.Event,
+    *,
+    index: int = 0,
+    listener: Listener = None,
+    backoff: Backoff = QUICK,
 ) -> Worker:
     name = f"@tollhouse-test-{secrets.token_hex(8)}"
-    environment = {**os.environ, "ADMIN": name}
-    return Worker(index, command, environment, name, stopping, backoff=backoff)
+    place = Endpoint(index, {**os.environ, "ADMIN": name}, listener, name)
+    return Worker(place, command, stopping, backoff=backoff)
+
+
+def state(one: Worker) -> tuple[int | None, bool, int]:
+    return one.pid, one.up, one.restarts
 
 
 @asynccontextmanager
@@ -84,7 +95,7 @@ async def kept_up(kept: Worker, stopping: asyncio.Event) -> AsyncIterator[asynci
 async def test_a_worker_is_up_when_it_answers_and_gone_when_told() -> None:
     stopping = asyncio.Event()
     one = worker(answering(), stopping)
-    assert (one.pid, one.up) == (None, False)
+    assert state(one) == (None, False, 0)
     assert await one.ask("/healthz", timeout_seconds=1) == Page(502, "does not listen")
     async with kept_up(one, stopping) as task:
         async with asyncio.timeout(GENEROUS_SECONDS):
@@ -98,7 +109,7 @@ async def test_a_worker_is_up_when_it_answers_and_gone_when_told() -> None:
         one.send(signal.SIGTERM)
         async with asyncio.timeout(GENEROUS_SECONDS):
             assert await task
-    assert (one.pid, one.up, one.restarts) == (None, False, 0)
+    assert state(one) == (None, False, 0)
     one.send(signal.SIGTERM)  # to nobody
 
 
@@ -111,6 +122,25 @@ async def test_a_worker_that_does_not_say_anything_is_not_waited_for(until: Unti
         assert await one.ask("/healthz", timeout_seconds=0.05) == Page(504, "does not answer")
         one.send(signal.SIGCONT)
         assert (await one.ask("/healthz", timeout_seconds=10)).status == 200
+
+
+@pytest.mark.parametrize("family", [socket.AF_UNIX, socket.AF_INET])
+async def test_a_worker_is_not_up_before_its_grpc_listener_is(
+    until: Until, tmp_path: Path, family: socket.AddressFamily
+) -> None:
+    stopping = asyncio.Event()
+    with socket.socket(family) as listening:
+        listening.bind(str(tmp_path / "s") if family == socket.AF_UNIX else ("127.0.0.1", 0))
+        one = worker(answering(), stopping, listener=listening.getsockname())
+        async with kept_up(one, stopping):
+            async with asyncio.timeout(GENEROUS_SECONDS):
+                while (await one.ask("/healthz", timeout_seconds=10)).status != 200:
+                    assert not one.up
+            for _ in range(20):  # it looks again and again, and finds a port that does not listen
+                await asyncio.sleep(LOOK_SECONDS / 5)
+                assert not one.up
+            listening.listen()
+            await until(lambda: one.up)
 
 
 async def test_a_killed_worker_is_started_again(until: Until) -> None:

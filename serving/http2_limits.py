@@ -1,0 +1,43 @@
+"""What one HTTP/2 connection may take, and what it pays for (RFC 9113 section 10.5)."""
+
+from dataclasses import dataclass
+
+SLICE = 8_192
+"""libnghttp2 ends a connection whose unsent acknowledgements pass a thousand; a slice of this
+size holds fewer, and its answers are taken out before the next one goes in."""
+
+SILENT_BYTES = 160_000
+"""No frame and no header block that libnghttp2 lets through is longer."""
+
+TINY = 5
+"""A DATA frame that ends nothing and has fewer bytes costs a token: not even the prefix of a gRPC
+message fits in."""
+
+CALL_EARNS = 0.3
+WINDOW_UPDATE_COSTS = 0.1
+"""Tokens. gRPC clients send one or two WINDOW_UPDATE frames a call; whatever else is not part of a
+call costs a whole token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Http2Limits:
+    """What one connection may take."""
+
+    max_concurrent_streams: int = 1_024
+    """Envoy opens another connection when its calls in flight reach this."""
+    max_message_bytes: int = 4 << 20
+    max_header_list_bytes: int = 16_384
+    """More in one request ends the connection: it could not be told from a compression bomb."""
+    glitch_burst: int = 1_000
+    """Tokens that a peer may spend at once."""
+    glitch_per_second: int = 200
+
+    @property
+    def window_bytes(self) -> int:
+        """
+        Receive window of a stream, and of the connection.
+
+        Larger than the largest message with its prefix: a message over the limit is then seen and
+        refused instead of standing still until its deadline.
+        """
+        return self.max_message_bytes + 65_536
