@@ -132,7 +132,7 @@ class _Header:
 
 def _params(path: str, wanted: Mapping[str, Place]) -> Found | None:
     found: Found = {}
-    query = path.partition("?")[2].partition("#")[0]
+    query = path.partition("#")[0].partition("?")[2]
     for part in query.split("&"):
         name, _, value = part.partition("=")
         place = wanted.get(unquote(name) if "%" in name else name)

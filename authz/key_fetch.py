@@ -9,6 +9,7 @@ same). Proxies of the environment, cookies and .netrc are not used.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from dataclasses import dataclass
@@ -126,7 +127,7 @@ def _open_socket(address: tuple[Any, Any, int, str, tuple[Any, ...]]) -> socket.
     ip = ip_address(target[0])
     ip = getattr(ip, "ipv4_mapped", None) or ip
     if ip.is_link_local or any(ip in network for network in METADATA_NETWORKS):
-        raise OSError(f"{ip} is a link-local or metadata address")
+        raise OSError(errno.EACCES, f"{ip} is a link-local or metadata address")
     return socket.socket(family, kind, protocol)
 
 

@@ -37,7 +37,15 @@ class Transport(Protocol):
 
     def fail(self, call: "FastCall", fault: Fault) -> None: ...
 
-    def acknowledge(self, call: "FastCall", amount: int) -> None:
+    def hold(self, call: "FastCall", size: int) -> bool:
+        """Keep so many bytes more for a call; False when that failed it: they are too many."""
+        ...
+
+    def release(self, call: "FastCall", size: int) -> None:
+        """So many bytes less are kept."""
+        ...
+
+    def acknowledge(self, call: "FastCall", size: int) -> None:
         """So many bytes of the call are taken: its caller may send as many more."""
         ...
 
@@ -62,7 +70,9 @@ class FastCall(Call):
     started = False
     """The head of the answer is out: only trailers can end it."""
     received = 0
-    """Bytes that count against the connection's window until the call is over."""
+    """Bytes that are not acknowledged, and count against the connection's window."""
+    holds = 0
+    """Bytes that count against what the connection may hold."""
     working: "asyncio.Future[bytes] | asyncio.Task[None] | None" = None
     due_tick: int | None = None
     standing_still: tuple[int, float] | None = None
@@ -152,6 +162,9 @@ class UnaryCall(FastCall):
         return not self.ended and now - self.opened > REQUEST_SECONDS
 
     def _collect(self, data: bytes, ended: bool) -> None:
+        self.transport.acknowledge(self, len(data))
+        if not self.transport.hold(self, len(data)):
+            return
         held = self.held = bytearray() if self.held is None else self.held
         held += data
         self.ended = ended

@@ -21,7 +21,8 @@ from serving.grpc_wire import (
     trailers,
     trailers_only,
 )
-from serving.http2 import CANCEL, Http2
+from serving.http2 import Http2
+from serving.http2_errors import CANCEL
 from serving.http2_limits import Http2Limits
 
 MAX_QUEUED_BYTES = 65_536
@@ -30,6 +31,7 @@ MAX_QUEUED_BYTES_OF_ALL = 1 << 20
 """All streaming answers of a connection wait once so many bytes of them do."""
 
 SLOW = Fault(Status.DEADLINE_EXCEEDED, "the request took too long to arrive")
+TOO_MUCH = Fault(Status.RESOURCE_EXHAUSTED, "the connection's unfinished calls hold too many bytes")
 
 
 class Served(Protocol):
@@ -60,6 +62,7 @@ class Dispatch:
         self.http2 = Http2(served.limits, self, now)
         self.calls: dict[int, UnaryCall | StreamingCall] = {}
         """By stream; one leaves when its stream is closed, not when it is answered."""
+        self._held, self._max_held = 0, served.limits.held_bytes
         self.flushing = False
         self.paused = False
         """The peer's socket takes no more for now."""
@@ -100,8 +103,7 @@ class Dispatch:
     def on_closed(self, stream_id: int) -> None:
         call = self.calls.pop(stream_id, None)
         if call is not None and not call.over:
-            call.cancel()
-            self.http2.acknowledge(stream_id, call.received)
+            self._drop(call)
 
     def on_window(self) -> None:
         self._room.set()
@@ -110,14 +112,15 @@ class Dispatch:
         call.over = True
         if call.due_tick is not None:
             self.deadlines.drop(call)
+        if call.holds:
+            self.release(call, call.holds)
         self.http2.send(call.stream_id, HEAD, framed(message), OK, call.received)
         if not self.flushing:
             self._flush()
 
     def fail(self, call: FastCall, fault: Fault) -> None:
         stream_id, status, message = call.stream_id, fault.status, fault.message
-        call.cancel()
-        self.http2.acknowledge(stream_id, call.received)
+        self._drop(call)
         if call.started:
             self.http2.send(stream_id, None, b"", trailers(status, message))
         else:
@@ -125,10 +128,28 @@ class Dispatch:
             self.http2.refuse(stream_id, refusal, request_ended=call.ended)
         self._flush()
 
-    def acknowledge(self, call: FastCall, amount: int) -> None:
-        call.received -= amount
-        self.http2.acknowledge(call.stream_id, amount)
+    def _drop(self, call: FastCall) -> None:
+        """Nobody waits for the answer, or it is another than the handler's."""
+        call.cancel()
+        self.release(call, call.holds)
+        self.http2.acknowledge(call.stream_id, call.received)
+
+    def acknowledge(self, call: FastCall, size: int) -> None:
+        call.received -= size
+        self.http2.acknowledge(call.stream_id, size)
         self._flush()
+
+    def hold(self, call: FastCall, size: int) -> bool:
+        call.holds += size
+        self._held += size
+        if self._held <= self._max_held:
+            return True
+        self.fail(call, TOO_MUCH)
+        return False
+
+    def release(self, call: FastCall, size: int) -> None:
+        call.holds -= size
+        self._held -= size
 
     async def send(self, call: FastCall, message: bytes) -> None:
         if call.over:
@@ -157,6 +178,7 @@ class Dispatch:
             return
         call.over = True
         self.deadlines.drop(call)
+        self.release(call, call.holds)
         head = None if call.started else HEAD
         self.http2.send(call.stream_id, head, b"", OK, call.received)
         self._flush()
@@ -166,11 +188,13 @@ class Dispatch:
         for call in list(self.calls.values()):
             queued = self.http2.queued_bytes(call.stream_id)
             if (call.over or queued) and call.stands_still(queued, now):
-                call.cancel()
+                self._drop(call)
                 self.http2.reset(call.stream_id, CANCEL)
                 self._flush()
             elif not call.over and call.is_slow(now):
                 self.fail(call, SLOW)
+        if not any(call.received for call in self.calls.values()):
+            self.http2.mend_window()
 
     def cancel(self) -> None:
         """The connection is gone, and whoever waited for answers with it."""

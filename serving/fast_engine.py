@@ -177,7 +177,7 @@ def _listener(host: str, port: int) -> socket.socket:
     try:
         listener.bind(host)
         listener.listen(BACKLOG)
-    except OSError:
+    except OSError as error:
         listener.close()
-        raise
+        raise OSError(error.errno, error.strerror or str(error), host) from error
     return listener

@@ -14,9 +14,9 @@ class StreamingCall(FastCall):
     """
     Messages in, messages out; runs as one task.
 
-    Bytes are kept as they came and become a message when the handler asks for one: until then
-    they keep the peer's window closed, so that a handler that takes its time holds no more than
-    a window, however small the messages are.
+    Bytes are kept as they came and become a message when the handler asks for one. Until then they
+    count against the peer's window: a handler that takes its time holds no more than a window,
+    however small the messages are.
     """
 
     def __init__(
@@ -35,9 +35,11 @@ class StreamingCall(FastCall):
         self.set_deadline()
 
     def receive(self, data: bytes, ended: bool) -> None:
-        self._held += data
         self.received += len(data)
         self.ended = ended
+        if not self.transport.hold(self, len(data)):
+            return
+        self._held += data
         self._watch_first()
         self._arrived.set()
 
@@ -56,6 +58,8 @@ class StreamingCall(FastCall):
 
     def _next(self) -> bytes | Fault | None:
         """The first message of what is held; None when it is not whole yet."""
+        if self.over:
+            return None
         held, limit = self._held, self.transport.max_message_bytes
         size = PREFIX + int.from_bytes(held[1:PREFIX])
         if len(held) >= PREFIX and size - PREFIX > limit:
@@ -65,6 +69,7 @@ class StreamingCall(FastCall):
         message = grpc_wire.open_message(held[0], bytes(held[PREFIX:size]), self.encoding, limit)
         del held[:size]
         self.transport.acknowledge(self, size)
+        self.transport.release(self, size)
         self._watch_first()
         return message
 

@@ -21,6 +21,9 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 50),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_metadata_size", 16_384),
+    # Counts a stream until grpcio has put it away, after its caller saw it end: a caller at the
+    # stream limit would be refused its next call.
+    ("grpc.http.overload_protection", 0),
 )
 
 CODES = {status: code for code in grpc.StatusCode for status in Status if code.value[0] == status}
@@ -97,7 +100,12 @@ class GrpcioEngine:
         self._tls = tls
 
     async def stop(self, grace_seconds: float) -> None:
-        """Refuse new calls, let those in flight finish for `grace_seconds`, then cancel them."""
+        """
+        Refuse new calls, let those in flight finish for `grace_seconds`, then cancel them.
+
+        A call that arrives at this moment and has not reached its handler is lost to grpcio; that
+        nobody sends one any more is what the delay of `serving.process.drain` is for.
+        """
         if self._server is None:
             return
         await self._server.stop(grace_seconds)

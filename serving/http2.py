@@ -7,9 +7,8 @@ outside this file imports it. What libnghttp2 leaves to its user is here as well
 that answered calls refill, input is taken in slices so that no queue of acknowledgements piles
 up, and a connection that libnghttp2 has given up really ends.
 
-The receive window is ours to reopen (`auto_window_update` would make it meaningless): bytes of a
-call are acknowledged when the call is over, so what peers can make us hold is bounded by the
-connection's window.
+The receive windows are ours to reopen (`auto_window_update` would make them meaningless): whoever
+takes DATA acknowledges it when it no longer minds more of it.
 """
 
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ import ngh2
 from ngh2 import DataReceived, RequestReceived, StreamClosed
 
 from serving.budget import Budget
+from serving.http2_errors import CALM, INTERNAL_ERROR, NO_ERROR, PROTOCOL_ERROR, goaway
 from serving.http2_limits import (
     CALL_EARNS,
     SILENT_BYTES,
@@ -31,14 +31,6 @@ from serving.http2_sink import Headers, Sink
 
 FAULTS = (ngh2.NGH2Error, ValueError)
 """What ngh2 raises when a stream or the connection is gone meanwhile: no fault of the call's."""
-
-NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, CANCEL, CALM = 0x0, 0x1, 0x2, 0x8, 0xB
-"""RFC 9113 section 7; CALM is ENHANCE_YOUR_CALM."""
-
-
-def goaway(error_code: int) -> bytes:
-    """GOAWAY(2^31-1): what we send when libnghttp2 can send no more."""
-    return b"\0\0\x08\x07\0\0\0\0\0\x7f\xff\xff\xff" + error_code.to_bytes(4, "big")
 
 
 class Http2:
@@ -55,6 +47,7 @@ class Http2:
         self._sink = sink
         self._budget = Budget(limits.glitch_burst, limits.glitch_per_second, now)
         self._core = _core(limits)
+        self._window_bytes = limits.window_bytes
         self._max_silent_bytes = limits.window_bytes + SILENT_BYTES
         self._ready: list[bytes] = []
         self._now = now
@@ -182,17 +175,14 @@ class Http2:
                 self.fault = event.error_code or None
                 return 0
             case _:
-                pass
+                pass  # PING, another acknowledgement of SETTINGS, PRIORITY_UPDATE
         return 1
 
     def _break(self, error: Exception) -> None:
         """The state of libnghttp2 may be past sending its own GOAWAY."""
-        if isinstance(error, ngh2.DenialOfServiceError):
-            self._give_up(CALM)
-        elif isinstance(error, ngh2.ConnectionProtocolError):
-            self._give_up(PROTOCOL_ERROR)
-        else:
-            self._give_up(INTERNAL_ERROR)
+        calm = isinstance(error, ngh2.DenialOfServiceError)
+        broken = isinstance(error, ngh2.ConnectionProtocolError)
+        self._give_up(CALM if calm else PROTOCOL_ERROR if broken else INTERNAL_ERROR)
 
     def _give_up(self, error_code: int) -> None:
         self._ready.append(goaway(error_code))
@@ -246,9 +236,23 @@ class Http2:
             self._core.reset_stream(stream_id, error_code)
 
     def acknowledge(self, stream_id: int, amount: int) -> None:
-        """Reopen the windows by bytes of a call that is over."""
+        """Reopen the windows by bytes that were taken."""
         with suppress(*FAULTS):
             self._core.acknowledge_received_data(amount, stream_id)
+
+    def mend_window(self) -> None:
+        """
+        To be called now and then, while all DATA is acknowledged.
+
+        Of a stream that ends within a DATA frame, ngh2 forgets the part that was here, and so it
+        can never be acknowledged. libnghttp2 reopens the window when half of it is used: where less
+        than half is left, bytes were lost, and in the end the peer would wait for ever.
+        """
+        with suppress(*FAULTS):
+            lost = self._window_bytes // 2 - self._core.local_window_size
+            if lost > 0:
+                self._window_bytes += lost
+                self._core.set_local_window_size(self._window_bytes)
 
     def ping(self, now: float) -> None:
         """Ask for a sign of life; `asked_since` tells until when it has not come."""
@@ -257,11 +261,7 @@ class Http2:
             self._core.ping()
 
     def announce_shutdown(self) -> None:
-        """
-        GOAWAY(2^31-1, NO_ERROR): the only recipe that loses no request.
-
-        The peer opens no further streams here, and those it has opened meanwhile are answered.
-        """
+        """GOAWAY(2^31-1): the peer is to open no more streams; those it just opened are served."""
         with suppress(*FAULTS):
             self._core.send_shutdown_notice()
 
@@ -290,7 +290,7 @@ def _core(limits: Http2Limits) -> ngh2.Connection:
     core.initiate_connection(
         {
             ngh2.Setting.MAX_CONCURRENT_STREAMS: limits.max_concurrent_streams,
-            ngh2.Setting.INITIAL_WINDOW_SIZE: limits.window_bytes,
+            ngh2.Setting.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
             ngh2.Setting.MAX_HEADER_LIST_SIZE: limits.max_header_list_bytes,
         }
     )

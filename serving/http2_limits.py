@@ -33,11 +33,24 @@ class Http2Limits:
     glitch_per_second: int = 200
 
     @property
-    def window_bytes(self) -> int:
+    def stream_window_bytes(self) -> int:
         """
-        Receive window of a stream, and of the connection.
+        Larger than the largest message with its prefix.
 
-        Larger than the largest message with its prefix: a message over the limit is then seen and
-        refused instead of standing still until its deadline.
+        A message over the limit is then seen and refused instead of standing still.
         """
         return self.max_message_bytes + 65_536
+
+    @property
+    def held_bytes(self) -> int:
+        """Of messages that came in parts, or that a stream's handler has not asked for yet."""
+        return 3 * self.max_message_bytes
+
+    @property
+    def window_bytes(self) -> int:
+        """
+        The connection's window: what is held does not close it.
+
+        Unfinished messages that share a window which none of them can leave would wait for ever.
+        """
+        return self.held_bytes + self.stream_window_bytes

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -28,8 +28,9 @@ async def background(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio
         yield task
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # not `await task`: our own cancellation must stay ours
+        if not task.cancelled():
+            task.result()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -41,7 +41,7 @@ def worker_pages(workers: Sequence[Worker]) -> Mapping[str, Handler]:
 
     async def readyz(_: web.Request) -> web.Response:
         pages = await ask_all("/readyz", PROBE_SECONDS)
-        states = {str(worker.index): readiness(worker.pid, page) for worker, page in pages}
+        states = {str(each.index): readiness(each.pid, each.up, page) for each, page in pages}
         missing = [index for index, state in states.items() if not state["ready"]]
         body = {"ready": not missing, "not_ready": missing, "workers": states}
         return web.json_response(body, status=503 if missing else 200)
@@ -55,12 +55,19 @@ def worker_pages(workers: Sequence[Worker]) -> Mapping[str, Handler]:
     return {"/healthz": healthz, "/readyz": readyz, "/metrics": metrics}
 
 
-def readiness(pid: int | None, page: Page) -> dict[str, Any]:
-    """One worker's part of `/readyz`, from its own `/readyz`: there 200 and 503 are JSON."""
+def readiness(pid: int | None, up: bool, page: Page) -> dict[str, Any]:
+    """
+    One worker's part of `/readyz`.
+
+    Args:
+        pid: of its process, None without one.
+        up: whether its gRPC listener has answered.
+        page: its own `/readyz`, which is JSON unless the status is ours.
+    """
     if pid is None:
         return {"ready": False, "reason": "not running"}
-    if page.status in (502, 504):
-        return {"ready": False, "reason": page.text, "pid": pid}
+    if not up or page.status in (502, 504):
+        return {"ready": False, "reason": page.text if up else "starting", "pid": pid}
     return {**json.loads(page.text), "pid": pid}
 
 

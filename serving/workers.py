@@ -76,11 +76,7 @@ async def run(workers: Sequence[Worker], stop: Stop, *, leave_seconds: float) ->
         0 when every worker left well, otherwise 1.
     """
     first, *others = workers
-    tasks = [asyncio.create_task(first.keep_up())]
-    await first.settled.wait()
-    if not stop.asked.is_set():
-        tasks += [asyncio.create_task(worker.keep_up()) for worker in others]
-    gone = asyncio.gather(*tasks)
+    gone = asyncio.gather(first.keep_up(), *(_follow(first, each, stop) for each in others))
     await _either(gone, stop.asked.wait())
     stop.asked.set()  # if it was not, a fault of ours ended a task; start nothing any more
     log.info("stopping workers", leave_seconds=leave_seconds)
@@ -95,6 +91,11 @@ async def run(workers: Sequence[Worker], stop: Stop, *, leave_seconds: float) ->
     left_well = await gone
     log.info("workers stopped", left_well=left_well)
     return 0 if all(left_well) else 1
+
+
+async def _follow(first: Worker, worker: Worker, stop: Stop) -> bool:
+    await first.settled.wait()
+    return stop.asked.is_set() or await worker.keep_up()
 
 
 async def _either(

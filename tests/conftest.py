@@ -31,21 +31,22 @@ LinkTo = Callable[..., AbstractAsyncContextManager[Link]]
 
 
 @contextmanager
-def running_valkey(folder: Path, **options: Any) -> Iterator[ValkeyServer]:
+def running_valkey(folder: Path, port: int = 0, **options: Any) -> Iterator[ValkeyServer]:
     """
     A real Valkey while the context is open; within it, it may be stopped and started again.
 
     Args:
         folder: gets its log, and `valkey.sock`.
+        port: one that the test has reserved, or 0 for any.
         options: lines of its configuration, `_` for `-`.
     """
     config = {name.replace("_", "-"): value for name, value in options.items()}
-    with reserved(1) as (port,):
+    with reserved(1) as (free,):
         server = ValkeyServer(
-            port=port,
+            port=port or free,
             host=LOOPBACK,
             data_dir=folder,
-            config={"repl-diskless-load": "disabled", **config},
+            config=config,
             unix_socket_path=folder / "valkey.sock",
         )
         server.start()

@@ -148,7 +148,7 @@ class Link:
         except BaseException:
             connection.close("greeting failed")
             raise
-        if connection.lost:  # in the same turn of the loop that brought the last reply
+        if connection.lost:  # by what came right behind the last reply
             raise StoreUnavailable(connection.lost)
         connection.expect_within(self._op_timeout_seconds)
         return connection

@@ -149,7 +149,6 @@ class ValkeyStore:
                 replies[answer] = FULL
         for reply in replies:
             if isinstance(reply, HiredisError):
-                self._begun.clear()  # a failed SET must be sent again
                 self._link.refused(str(reply))
                 raise StoreUnavailable(f"counter store refused: {reply}")
 

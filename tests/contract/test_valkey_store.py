@@ -154,6 +154,9 @@ async def test_a_window_refused_while_the_store_hangs_has_a_ttl_later(
             await until(lambda: client.get(key(window("bob"))) == b"1")  # charged when it woke
             hits = [window(name) for name in ("ann", "bob", "carl")]
             assert await patiently(store, hits) == [3, 2, 1]
+            assert await store.hit(hits, NOW_US) == [4, 3, 2]
+            # Carl's window was not taken for begun, so nothing had to be mended.
+            assert "cmdstat_expire" not in client.info("commandstats")
             assert link.generation == 1
         assert all(client.ttl(each) > 0 for each in client.keys("*"))
 

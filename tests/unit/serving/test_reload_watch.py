@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import re
 import resource
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from serving.reload import File, Reload
 NEVER_MS = 60_000
 """A recheck that does not come: only a notification can be what was seen."""
 SOON_MS = 20
+
+Until = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 class Watched:
@@ -57,6 +60,7 @@ class Watched:
     async def running(self, recheck_ms: int) -> AsyncIterator[None]:
         self.reload.load()
         async with background(self.reload.watch([self._folder], recheck_ms)):
+            await asyncio.sleep(0)  # it has looked which folders are there
             yield
 
 
@@ -141,7 +145,18 @@ async def test_a_config_map_is_seen_when_kubernetes_swaps_it(tmp_path: Path) -> 
         await watched.sees("three")
 
 
-async def test_a_folder_that_appears_later_is_seen_and_then_followed(tmp_path: Path) -> None:
+def inodes_watched() -> set[int]:
+    """What this process has inotify watches on, as the kernel tells."""
+    found: set[int] = set()
+    for file in Path("/proc/self/fdinfo").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            found |= {int(each, 16) for each in re.findall(r"ino:([0-9a-f]+)", file.read_text())}
+    return found
+
+
+async def test_a_folder_that_appears_later_is_seen_and_then_followed(
+    tmp_path: Path, until: Until
+) -> None:
     folder = tmp_path / "later" / "config"
     watched = Watched(folder)
     async with watched.running(SOON_MS):
@@ -149,14 +164,16 @@ async def test_a_folder_that_appears_later_is_seen_and_then_followed(tmp_path: P
         folder.mkdir(parents=True)
         (folder / "a.conf").write_text("one")
         await watched.sees("one")
+        await until(lambda: folder.stat().st_ino in inodes_watched())
         shutil.rmtree(tmp_path / "later")
         await watched.sees()
         folder.mkdir(parents=True)
         (folder / "a.conf").write_text("two")
         await watched.sees("two")
+        await until(lambda: folder.stat().st_ino in inodes_watched())
 
 
-async def test_a_link_above_the_folder_may_be_swapped(tmp_path: Path) -> None:
+async def test_a_link_above_the_folder_may_be_swapped(tmp_path: Path, until: Until) -> None:
     for version in ("one", "two"):
         (tmp_path / version / "config").mkdir(parents=True)
         (tmp_path / version / "config" / "a.conf").write_text(version)
@@ -167,6 +184,7 @@ async def test_a_link_above_the_folder_may_be_swapped(tmp_path: Path) -> None:
         (tmp_path / "next").symlink_to("two")
         os.replace(tmp_path / "next", tmp_path / "current")
         await watched.sees("two")
+        await until(lambda: (tmp_path / "two" / "config").stat().st_ino in inodes_watched())
 
 
 async def test_a_broken_file_keeps_the_last_good_one_and_the_watch_goes_on(tmp_path: Path) -> None:

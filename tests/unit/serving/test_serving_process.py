@@ -39,12 +39,15 @@ async def test_a_process_names_the_signal_that_ends_it(which: signal.Signals) ->
 
 
 async def test_the_first_of_two_signals_is_the_one_named() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
     waiting = asyncio.create_task(signalled())
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)
     async with asyncio.timeout(5):
         assert await waiting == "SIGTERM"
+    assert faults == []
 
 
 async def test_signals_mean_what_they_meant_before_once_the_wait_is_over() -> None:
@@ -75,6 +78,30 @@ async def test_background_work_runs_beside_the_body_and_is_cancelled_at_its_end(
         assert not task.done()
     assert seen == ["cancelled"]
     assert task.cancelled()
+
+
+async def test_a_cancelled_body_stays_cancelled_though_its_background_work_is_slow_to_end() -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            started.set()
+            await ended.wait()
+
+    async def body() -> None:
+        async with background(work()):
+            await asyncio.sleep(0)
+
+    outer = asyncio.create_task(body())
+    async with asyncio.timeout(5):
+        await started.wait()
+        outer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await outer
+    ended.set()
+    await asyncio.sleep(0)
 
 
 async def test_background_work_that_has_finished_is_left_in_peace() -> None:

@@ -41,25 +41,23 @@ def test_no_page_is_no_text() -> None:
     assert merged([]) == merged([("0", "")]) == ""
 
 
+READY = {"ready": True, "components": {"limits": {"ready": True, "reason": ""}}}
+NOT_READY = {"ready": False, "components": {"limits": {"ready": False, "reason": "none"}}}
+
+
 @pytest.mark.parametrize(
-    ("pid", "page", "state"),
+    ("pid", "up", "page", "state"),
     [
-        (None, Page(502, "does not listen"), {"ready": False, "reason": "not running"}),
-        (9, Page(502, "does not listen"), {"ready": False, "reason": "does not listen", "pid": 9}),
-        (9, Page(504, "does not answer"), {"ready": False, "reason": "does not answer", "pid": 9}),
-        (
-            9,
-            Page(200, json.dumps({"ready": True, "components": {"limits": {"ready": True}}})),
-            {"ready": True, "components": {"limits": {"ready": True}}, "pid": 9},
-        ),
-        (
-            9,
-            Page(503, json.dumps({"ready": False, "components": {}})),
-            {"ready": False, "components": {}, "pid": 9},
-        ),
+        (None, False, Page(502, "does not listen"), {"ready": False, "reason": "not running"}),
+        (9, False, Page(502, "does not listen"), {"ready": False, "reason": "starting", "pid": 9}),
+        (9, False, Page(200, json.dumps(READY)), {"ready": False, "reason": "starting", "pid": 9}),
+        (9, True, Page(502, "is gone"), {"ready": False, "reason": "is gone", "pid": 9}),
+        (9, True, Page(504, "is silent"), {"ready": False, "reason": "is silent", "pid": 9}),
+        (9, True, Page(200, json.dumps(READY)), {**READY, "pid": 9}),
+        (9, True, Page(503, json.dumps(NOT_READY)), {**NOT_READY, "pid": 9}),
     ],
 )
 def test_a_workers_readiness_is_its_own_word_or_why_there_is_none(
-    pid: int | None, page: Page, state: dict[str, object]
+    pid: int | None, up: bool, page: Page, state: dict[str, object]
 ) -> None:
-    assert readiness(pid, page) == state
+    assert readiness(pid, up, page) == state

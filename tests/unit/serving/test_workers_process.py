@@ -1,95 +1,27 @@
-"""A worker is a real process here: how it is started, asked, started again, and seen out."""
+"""A worker is a real process here: how it is started, asked, and started again."""
 
 import asyncio
 import os
-import secrets
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from serving.worker import LOOK_SECONDS, Worker
-from serving.worker_life import Backoff, Page
-from serving.worker_settings import Endpoint, Listener
-from serving.workers import Stop, run, signals
-
-ANSWERING = """
-import asyncio, os, sys
-from prometheus_client import CollectorRegistry
-from serving.admin import admin_port
-from serving.health import Health
-from serving.process import signalled
-
-async def main():
-    async with admin_port(os.environ["ADMIN"], 0, Health("x"), CollectorRegistry()):
-        await signalled()
-
-asyncio.run(main())
-raise SystemExit(int(sys.argv[1]))
-"""
-DEAF = """
-import asyncio, os, signal
-from prometheus_client import CollectorRegistry
-from serving.admin import admin_port
-from serving.health import Health
-
-async def main():
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    async with admin_port(os.environ["ADMIN"], 0, Health("x"), CollectorRegistry()):
-        await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
-QUICK = Backoff(0.01, 0.04)
-SLOW = Backoff(600, 600)
-GENEROUS_SECONDS = 60.0
-Until = Callable[[Callable[[], object]], Awaitable[None]]
-
-
-def shell(script: str) -> tuple[str, ...]:
-    return ("/bin/sh", "-c", script)
-
-
-def answering(status: int = 0) -> tuple[str, ...]:
-    return (sys.executable, "-c", ANSWERING, str(status))
-
-
-def deaf() -> tuple[str, ...]:
-    return (sys.executable, "-c", DEAF)
-
-
-def worker(
-    command: Sequence[str],
-    stopping: asyncio.Event,
-    *,
-    index: int = 0,
-    listener: Listener = None,
-    backoff: Backoff = QUICK,
-) -> Worker:
-    name = f"@tollhouse-test-{secrets.token_hex(8)}"
-    place = Endpoint(index, {**os.environ, "ADMIN": name}, listener, name)
-    return Worker(place, command, stopping, backoff=backoff)
-
-
-def state(one: Worker) -> tuple[int | None, bool, int]:
-    return one.pid, one.up, one.restarts
-
-
-@asynccontextmanager
-async def kept_up(kept: Worker, stopping: asyncio.Event) -> AsyncIterator[asyncio.Task[bool]]:
-    """Whatever the body does, no process is left."""
-    task = asyncio.create_task(kept.keep_up())
-    try:
-        yield task
-    finally:
-        stopping.set()
-        kept.send(signal.SIGKILL)
-        await task
+from serving.worker import LOOK_SECONDS
+from serving.worker_life import Page
+from tests.unit.serving.worker_programs import (
+    GENEROUS_SECONDS,
+    SLOW,
+    Until,
+    answering,
+    kept_up,
+    shell,
+    state,
+    worker,
+)
 
 
 async def test_a_worker_is_up_when_it_answers_and_gone_when_told() -> None:
@@ -157,6 +89,20 @@ async def test_a_killed_worker_is_started_again(until: Until) -> None:
             ("worker ended", -9),
             ("worker up", None),
         ]
+
+
+async def test_what_ends_after_a_steady_life_is_started_again_at_once(
+    until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.worker_life.STEADY_SECONDS", 0.0)
+    stopping = asyncio.Event()
+    one = worker(answering(1), stopping, backoff=SLOW)
+    async with kept_up(one, stopping):
+        await until(lambda: one.up)
+        one.send(signal.SIGTERM)
+        await until(lambda: one.up and one.restarts == 1)
+        one.send(signal.SIGTERM)
+        await until(lambda: one.restarts == 2)
 
 
 @pytest.mark.parametrize("script", ["exit 3", "exit 0", "kill -SEGV $$"])
@@ -238,105 +184,3 @@ async def test_a_worker_that_refuses_while_all_stop_has_not_drained(until: Until
         stopping.set()
         one.send(signal.SIGTERM)
         assert not await task
-
-
-def stop() -> Stop:
-    return Stop(asyncio.Event(), asyncio.Event())
-
-
-async def all_up(until: Until, workers: Sequence[Worker]) -> None:
-    await until(lambda: all(worker.up for worker in workers))
-
-
-@asynccontextmanager
-async def running(
-    workers: Sequence[Worker], told: Stop, leave_seconds: float
-) -> AsyncIterator[asyncio.Task[int]]:
-    task = asyncio.create_task(run(workers, told, leave_seconds=leave_seconds))
-    try:
-        yield task
-    finally:
-        told.asked.set()
-        told.insisted.set()
-        await asyncio.wait([task])
-
-
-async def test_all_workers_are_told_at_once_and_seen_out(until: Until) -> None:
-    told = stop()
-    workers = [worker(answering(), told.asked, index=index) for index in range(2)]
-    async with running(workers, told, GENEROUS_SECONDS) as task:
-        await all_up(until, workers)
-        told.asked.set()
-        async with asyncio.timeout(GENEROUS_SECONDS):
-            assert await task == 0
-    assert [worker.pid for worker in workers] == [None, None]
-
-
-async def test_a_worker_that_stays_is_killed_when_its_time_is_over(until: Until) -> None:
-    told = stop()
-    workers = [worker(answering(), told.asked), worker(deaf(), told.asked, index=1)]
-    with capture_logs() as lines:
-        async with running(workers, told, 3.0) as task:
-            await all_up(until, workers)
-            told.asked.set()
-            async with asyncio.timeout(GENEROUS_SECONDS):
-                assert await task == 1
-    assert [line["workers"] for line in lines if line["event"] == "killing workers"] == [[1]]
-    assert [line["left_well"] for line in lines if line["event"] == "workers stopped"] == [
-        [True, False]
-    ]
-
-
-async def test_who_insists_does_not_wait(until: Until) -> None:
-    told = stop()
-    workers = [worker(deaf(), told.asked)]
-    async with running(workers, told, 600) as task:
-        await all_up(until, workers)
-        told.asked.set()
-        told.insisted.set()
-        async with asyncio.timeout(GENEROUS_SECONDS):
-            assert await task == 1
-
-
-async def test_after_a_refusal_of_the_first_the_others_are_not_started(tmp_path: Path) -> None:
-    told = stop()
-    started = tmp_path / "started"
-    workers = [
-        worker(shell("exit 1"), told.asked),
-        worker(shell(f"touch {started}"), told.asked, index=1),
-    ]
-    async with asyncio.timeout(GENEROUS_SECONDS):
-        assert await run(workers, told, leave_seconds=GENEROUS_SECONDS) == 1
-    assert not started.exists()
-
-
-async def test_a_refusal_of_a_later_one_sees_the_first_out() -> None:
-    told = stop()
-    workers = [worker(answering(), told.asked), worker(shell("exit 1"), told.asked, index=1)]
-    with capture_logs() as lines:
-        async with asyncio.timeout(GENEROUS_SECONDS):
-            assert await run(workers, told, leave_seconds=GENEROUS_SECONDS) == 1
-    assert [line["left_well"] for line in lines if line["event"] == "workers stopped"] == [
-        [True, False]
-    ]
-
-
-async def test_a_fault_of_our_own_ends_the_supervisor_and_says_so() -> None:
-    told = stop()
-    workers = [worker(("a command\0that no system takes",), told.asked)]
-    async with asyncio.timeout(GENEROUS_SECONDS):
-        with pytest.raises(ValueError, match="null byte"):
-            await run(workers, told, leave_seconds=GENEROUS_SECONDS)
-    assert told.asked.is_set()
-
-
-async def test_the_first_signal_asks_and_the_second_insists() -> None:
-    with signals() as told:
-        os.kill(os.getpid(), signal.SIGINT)
-        async with asyncio.timeout(20):
-            await told.asked.wait()
-        assert not told.insisted.is_set()
-        os.kill(os.getpid(), signal.SIGTERM)
-        async with asyncio.timeout(20):
-            await told.insisted.wait()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
