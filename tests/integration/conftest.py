@@ -21,8 +21,6 @@ SHOULD_RATE_LIMIT = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimi
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 CALL_SECONDS = 10.0
 
-Identity = bytes
-
 
 class Rls:
     """A running `python -m rls serve`."""
