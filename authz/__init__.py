@@ -1,8 +1,10 @@
 """
 The external authorization service: who may pass.
 
-One request: `codec` decodes a CheckRequest into a `request.Request` → `authenticate` finds and
-verifies its tokens (`token`, `keys`, `jwks`; awaits only keys that are not here yet) → `policy`
-evaluates Istio's documents, compiled at load (`policy_file`, `rules`, `conditions`, `patterns`)
-→ `codec` encodes `Allow` or `Deny`. `service` is that journey; `__main__` puts the parts together.
+One request: `codec` decodes a CheckRequest into a `request.Request` → `tokens` finds and verifies
+its token (awaits only `keys` that are not here yet) → `policies` judges it → `codec` encodes
+`Allow` or `Deny`. `service` is that journey; `__main__` puts the parts together.
+
+`policy_file` reads Istio's documents: which are ours (`document_kind`), their names (`metadata`),
+whom they govern (`attachment`).
 """

@@ -12,15 +12,15 @@ import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from authz.authenticate import Authenticator
 from authz.codec import Wire
-from authz.key_fetch import KeyFetcher
-from authz.key_ring import KeyRing
-from authz.policy import TrustDomains, compile_policy
+from authz.keys.key_fetch import KeyFetcher
+from authz.keys.key_ring import KeyRing
+from authz.policies.policy import TrustDomains, compile_policy
 from authz.policy_file import PolicyConfiguration, find_policy_files, read_policies, select
 from authz.service import AuthorizationService, Documents
 from authz.settings import Settings
 from authz.statistics import Statistics
+from authz.tokens.authenticate import Authenticator
 from serving.admin import admin_port
 from serving.command import run
 from serving.engines import listening

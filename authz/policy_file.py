@@ -12,9 +12,9 @@ from os.path import realpath
 from pathlib import Path
 
 from authz.attachment import Attachment, Workload
-from authz.authorization_policy import AuthorizationPolicy, read_authorization_policy
 from authz.document_kind import Kind, classify, described
-from authz.request_authentication import RequestAuthentication, read_request_authentication
+from authz.policies.authorization_policy import AuthorizationPolicy, read_authorization_policy
+from authz.tokens.request_authentication import RequestAuthentication, read_request_authentication
 from serving.documents import Node, elements, read
 from serving.problems import Place, Problem, Problems
 from serving.reload import File

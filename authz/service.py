@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import structlog
 
-from authz.authenticate import Authenticated, Authenticator, missing_token_challenge
 from authz.codec import Wire, decode, encode
-from authz.policy import Policy
+from authz.policies.policy import Policy
 from authz.request import Allow, Deny, Reason, Request, Verdict
 from authz.statistics import Statistics
+from authz.tokens.authenticate import Authenticated, Authenticator, missing_token_challenge
 from serving.call import Call, MethodTable
 
 log = structlog.get_logger()

@@ -19,7 +19,7 @@ class Settings(ProcessSettings):
 
     grpc_port: int = setting(9191, PORT, "port of the gRPC listener")
     admin_host: str = setting("127.0.0.1", text, "address of the admin port")
-    admin_port: int = setting(9192, PORT, "port of /healthz, /readyz, /metrics")
+    admin_port: int = setting(9190, PORT, "port of /healthz, /readyz, /metrics")
     policy_paths: tuple[Path, ...] = setting(
         (Path("/etc/tollhouse/policies"),), paths, "files or folders with Istio documents"
     )

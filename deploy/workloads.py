@@ -63,7 +63,7 @@ RLS = Shape(
 AUTHZ = Shape(
     name="authz",
     port=AUTHZ_PORT,
-    admin_port=9192,
+    admin_port=9190,
     health="envoy.service.auth.v3.Authorization",
     settings={
         "WORKLOAD_NAMESPACE": WORKLOAD_NAMESPACE,

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from importlib.resources import files
-from typing import NamedTuple, cast
+from typing import cast
 
 from hiredis import HiredisError
 
@@ -36,21 +36,9 @@ MAX_BEGUN_BYTES = 1_024
 """A longer key is not remembered: clients choose its values, and they must not eat the process."""
 
 
-class Increment(NamedTuple):
-    """An INCRBY on its way."""
-
-    at: int
-    """The place of its reply among those of the request."""
-    begins: bool
-    """The command before it is the window's SET."""
-    addend: int
-    window: bytes
-    ttl_seconds: int
-
-    def made_its_key(self, replies: Replies) -> bool:
-        """Whether it found no key and made one, which then has no TTL."""
-        set_first = self.begins and replies[self.at - 1] == b"OK"
-        return replies[self.at] == self.addend and not set_first
+Increment = tuple[int, bool, Hit, bytes]
+"""An INCRBY on its way: the place of its reply among those of the request, whether the command
+before it is the window's SET, the hit, and the window. A bare tuple, because there is one a hit."""
 
 
 class Commands:
@@ -76,7 +64,7 @@ class ValkeyStore:
         self._begun_on = 0
 
     def hit(self, hits: Sequence[Hit], now_us: int) -> Awaitable[Spent]:
-        if self._begun_on != self._link.generation or len(self._begun) > MAX_BEGUN:
+        if self._begun_on != self._link.generation :
             # Another server may be behind the new connection, without our windows.
             self._begun, self._begun_on = {}, self._link.generation
         commands = Commands()
@@ -102,28 +90,28 @@ class ValkeyStore:
 
     def _add_increment(self, commands: Commands, hit: Hit, window: bytes, start: int) -> None:
         key = hit.counter.key
-        # A whole unit, not what is left of it: the clock may step back within the window.
-        ttl_seconds = hit.counter.limit.unit.seconds + SLACK_SECONDS
         begins = self._begun.get(key) != start and commands.begun.get(key) != start
         if begins:
-            commands.packed.append(packed(b"SET", window, 0, b"EX", ttl_seconds, b"NX"))
+            commands.packed.append(packed(b"SET", window, 0, b"EX", _ttl_seconds(hit), b"NX"))
             if len(key) <= MAX_BEGUN_BYTES:
                 commands.begun[key] = start
-        at = len(commands.packed)
+        commands.increments.append((len(commands.packed), begins, hit, window))
         commands.packed.append(packed(b"INCRBY", window, hit.addend))
-        commands.increments.append(Increment(at, begins, hit.addend, window, ttl_seconds))
 
     def _arrived(self, increments: Sequence[Increment], replies: Replies) -> None:
-        for increment in increments:
-            if increment.made_its_key(replies):
-                self._link.tell(packed(b"EXPIRE", increment.window, increment.ttl_seconds))
+        """Give a TTL to each window that an INCRBY found gone and made anew."""
+        for at, begins, hit, window in increments:
+            if replies[at] == hit.addend and not (begins and replies[at - 1] == b"OK"):
+                self._link.tell(packed(b"EXPIRE", window, _ttl_seconds(hit)))
 
     async def _spent(
         self, hits: Sequence[Hit], now_us: int, answers: Sequence[int], waiting: Awaitable[Replies]
     ) -> Spent:
         replies = await waiting
-        if any(isinstance(reply, HiredisError) for reply in replies):
-            await self._mend(hits, now_us, answers, replies)
+        for reply in replies:
+            if isinstance(reply, HiredisError):
+                await self._mend(hits, now_us, answers, replies)
+                break
         return [_number(replies[answer]) for answer in answers]
 
     async def _mend(
@@ -151,6 +139,11 @@ class ValkeyStore:
             if isinstance(reply, HiredisError):
                 self._link.refused(str(reply))
                 raise StoreUnavailable(f"counter store refused: {reply}")
+
+
+def _ttl_seconds(hit: Hit) -> int:
+    """A whole unit, not what is left of it: the clock may step back within the window."""
+    return hit.counter.limit.unit.seconds + SLACK_SECONDS
 
 
 def _take(verb: bytes, script: bytes, hit: Hit, now_us: int) -> bytes:

@@ -1,5 +1,5 @@
 """
-Cases of AuthorizationPolicy: `authz/policy/*.yaml` and `authz/refused/*.yaml`.
+Cases of AuthorizationPolicy: `authz/policies/policy/*.yaml` and `authz/refused/*.yaml`.
 
 A policy case has `policies` (documents as a file holds them), and `requests` with a verdict each:
 `allow`, `allow by NAMESPACE/NAME`, `deny` (no policy allows) or `deny by NAMESPACE/NAME`.
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from authz.attachment import Workload
-from authz.policy import Policy, TrustDomains, compile_policy
+from authz.policies.policy import Policy, TrustDomains, compile_policy
 from authz.policy_file import read_policies
 from authz.request import Allow, Deny, JwtIdentity, Reason, Request
 from serving.problems import ConfigError

@@ -22,13 +22,13 @@ from typing import Any
 import pytest
 import yaml
 
-from authz.authenticate import Authenticated, Authenticator
-from authz.jwt_rule import JwtRule
-from authz.key_fetch import KeyFetcher
-from authz.key_ring import KeyRing
-from authz.refusal import Failure, refuse
+from authz.keys.key_fetch import KeyFetcher
+from authz.keys.key_ring import KeyRing
 from authz.request import Deny, Request
-from authz.request_authentication import read_request_authentication
+from authz.tokens.authenticate import Authenticated, Authenticator
+from authz.tokens.jwt_rule import JwtRule
+from authz.tokens.refusal import Failure, refuse
+from authz.tokens.request_authentication import read_request_authentication
 from serving.documents import read
 from serving.problems import Problems
 from tests.token_mint import ISSUER, NOW, key_set, mint

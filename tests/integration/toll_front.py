@@ -4,7 +4,7 @@ import http.client
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,6 +41,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
     RateLimitActionGenericKey,
     RateLimitActionRequestHeaders,
     Route,
+    RouteAction,
     RouteConfiguration,
     RouteMatch,
     VirtualHost,
@@ -74,7 +75,7 @@ from deploy.wiring import plain, typed
 TIMEOUT = timedelta(seconds=5)
 """These tests are about calls that are lost, not about a busy machine."""
 
-COLLECTOR = "collector"
+COLLECTOR, PASSED = "collector", "passed"
 PADDING_HEADER = "x-pad"
 
 
@@ -87,7 +88,7 @@ class Front:
     """Ports of the toll servers; none with `endpoints`."""
     endpoints: Path | None = None
     """The file that names the servers, as endpoint discovery would."""
-    http2: Http2ProtocolOptions = Http2ProtocolOptions()  # noqa: RUF009 - never changed
+    http2: Http2ProtocolOptions = field(default_factory=Http2ProtocolOptions)
     google: bool = False
     tracing: str = ""
     """`otel` or `zipkin`."""
@@ -121,10 +122,12 @@ class RunningFront:
 @contextmanager
 def running_fronts(folder: Path, fronts: Sequence[Front]) -> Iterator[RunningFront]:
     """Run one Envoy with all `fronts` while the context is open."""
-    with reserved(len(fronts) + 2) as (admin, collector, *ports):
+    with reserved(len(fronts) + 3) as (admin, collector, passed, *ports):
         clusters = [_cluster(front) for front in fronts if not front.google]
         clusters.append(bootstrap.cluster(COLLECTOR, collector, http2=True))
-        listeners = [_listener(front, port) for front, port in zip(fronts, ports, strict=True)]
+        clusters.append(bootstrap.cluster(PASSED, passed))
+        listeners = [_asking(front, port) for front, port in zip(fronts, ports, strict=True)]
+        listeners.append(_passed(passed))
         configuration: Bootstrap = bootstrap.bootstrap("toll", admin, listeners, clusters)
         with envoy("envoy", configuration, folder) as process:
             process.wait_until(http_answers(admin, "/ready"))
@@ -184,25 +187,38 @@ def _cluster(front: Front) -> Cluster:
     return cluster
 
 
-def _listener(front: Front, port: int) -> Listener:
+def _asking(front: Front, port: int) -> Listener:
+    route = Route(match=RouteMatch(prefix="/"), route=RouteAction(cluster=PASSED))
+    return _listener(front.name, port, route, [_filter(front)], _tracing(front.tracing))
+
+
+def _passed(port: int) -> Listener:
+    """The workload; the filter does not ask about requests that a route answers by itself."""
     answer = DirectResponseAction(status=200, body=DataSource(inline_string="passed"))
-    route = Route(name="all", match=RouteMatch(prefix="/"), direct_response=answer)
+    route = Route(match=RouteMatch(prefix="/"), direct_response=answer)
+    return _listener(PASSED, port, route, [], None)
+
+
+def _listener(
+    name: str,
+    port: int,
+    route: Route,
+    filters: Sequence[HttpFilter],
+    tracing: HttpConnectionManagerTracing | None,
+) -> Listener:
     manager = HttpConnectionManager(
-        stat_prefix=front.name,
+        stat_prefix=name,
         route_config=RouteConfiguration(
-            name="all", virtual_hosts=[VirtualHost(name="all", domains=["*"], routes=[route])]
+            virtual_hosts=[VirtualHost(name="all", domains=["*"], routes=[route])]
         ),
-        http_filters=[_filter(front), typed("envoy.filters.http.router", Router())],
-        tracing=_tracing(front.tracing),
+        http_filters=[*filters, typed("envoy.filters.http.router", Router())],
+        tracing=tracing,
     )
     network_filter = Filter(
         name="envoy.filters.network.http_connection_manager", typed_config=Any.pack(manager)
     )
-    return Listener(
-        name=front.name,
-        address=bootstrap.address(port),
-        filter_chains=[FilterChain(filters=[network_filter])],
-    )
+    chain = FilterChain(filters=[network_filter])
+    return Listener(name=name, address=bootstrap.address(port), filter_chains=[chain])
 
 
 def _filter(front: Front) -> HttpFilter:

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz.jwk import Unusable, VerificationKey, read_jwk
-from authz.jwks import KeySet, read_fetched_key_set, read_inline_key_set
+from authz.keys.jwk import Unusable, VerificationKey, read_jwk
+from authz.keys.jwks import KeySet, read_fetched_key_set, read_inline_key_set
 from tests.token_mint import b64, key
 
 NAMES = ("rsa", "p256", "p384", "p521", "ed25519", "secret")

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authz.addresses import compile_blocks, read_block
 from authz.attachment import Workload
-from authz.path_template import compile_templates, template_problem
-from authz.policy import Policy, TrustDomains, compile_policy
+from authz.policies.addresses import compile_blocks, read_block
+from authz.policies.path_template import compile_templates, template_problem
+from authz.policies.policy import Policy, TrustDomains, compile_policy
 from authz.policy_file import read_policies
 from authz.request import Allow, JwtIdentity, Request, Verdict
 from serving.reload import File

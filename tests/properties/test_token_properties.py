@@ -17,15 +17,15 @@ from joserfc import jwk as joserfc_jwk
 from joserfc import jwt as joserfc_jwt
 from joserfc.errors import SecurityWarning
 
-from authz.authenticate import Authenticated, Authenticator
-from authz.jwks import KeySet, read_inline_key_set
-from authz.jwt_rule import JwtRule
-from authz.key_fetch import KeyFetcher
-from authz.key_ring import KeyRing
-from authz.refusal import Failure
+from authz.keys.jwks import KeySet, read_inline_key_set
+from authz.keys.key_fetch import KeyFetcher
+from authz.keys.key_ring import KeyRing
 from authz.request import Deny, Request
-from authz.strict_json import read_object
-from authz.token import Token, read_token
+from authz.tokens.authenticate import Authenticated, Authenticator
+from authz.tokens.jwt_rule import JwtRule
+from authz.tokens.refusal import Failure
+from authz.tokens.strict_json import read_object
+from authz.tokens.token import Token, read_token
 from serving.problems import Place
 from tests.token_mint import ISSUER, NOW, b64, key, key_set, mint
 

@@ -3,15 +3,15 @@
 import asyncio
 from typing import Any
 
-from authz.authenticate import Authenticated, Authenticator
-from authz.jwk import VerificationKey
-from authz.jwks import KeySet, read_inline_key_set
-from authz.jwt_rule import ClaimToHeader, HeaderLocation, JwtRule
-from authz.key_fetch import KeyFetcher
-from authz.key_record import COOL_DOWN_SECONDS, REFRESH_SECONDS
-from authz.key_ring import KeyRing
-from authz.refusal import Failure, refuse
+from authz.keys.jwk import VerificationKey
+from authz.keys.jwks import KeySet, read_inline_key_set
+from authz.keys.key_fetch import KeyFetcher
+from authz.keys.key_record import COOL_DOWN_SECONDS, REFRESH_SECONDS
+from authz.keys.key_ring import KeyRing
 from authz.request import Deny, Reason, Request
+from authz.tokens.authenticate import Authenticated, Authenticator
+from authz.tokens.jwt_rule import ClaimToHeader, HeaderLocation, JwtRule
+from authz.tokens.refusal import Failure, refuse
 from serving.problems import Place
 from tests.token_mint import ISSUER, NOW, key_set, mint
 from tests.unit.authz.conftest import KEYS, Answer, Issuer

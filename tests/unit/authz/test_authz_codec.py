@@ -96,7 +96,14 @@ def test_remote_ip_is_the_entry_behind_the_trusted_hops(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("", "/"), ("GET", ""), ("GET", "admin"), ("GET", "*"), ("OPTIONS", "x"), ("POST", "http://a")],
+    [
+        ("", "/"),
+        ("GET", ""),
+        ("GET", "admin"),
+        ("GET", "*"),
+        ("OPTIONS", "x"),
+        ("POST", "http://a"),
+    ],
 )
 def test_what_no_path_rule_could_judge_is_refused(method: str, path: str) -> None:
     body = check_request(method=method, path=path).SerializeToString()

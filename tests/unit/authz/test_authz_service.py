@@ -11,16 +11,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 
-from authz.authenticate import Authenticator
 from authz.codec import Wire
-from authz.key_fetch import KeyFetcher
-from authz.key_ring import KeyRing
-from authz.policy import Policy, TrustDomains, compile_policy
+from authz.keys.key_fetch import KeyFetcher
+from authz.keys.key_ring import KeyRing
+from authz.policies.policy import Policy, TrustDomains, compile_policy
 from authz.policy_file import read_policies
 from authz.request import JwtIdentity, Request, Verdict
 from authz.service import AuthorizationService, Documents
 from authz.settings import Settings
 from authz.statistics import Statistics
+from authz.tokens.authenticate import Authenticator
 from protos.service_auth_v3_pb2 import CheckRequest, CheckResponse
 from serving.call import Call
 from serving.reload import File

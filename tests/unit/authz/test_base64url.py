@@ -4,7 +4,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from authz.base64url import decode, number
+from authz.tokens.base64url import decode, number
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from authz.jwk import Unusable, VerificationKey, is_private, read_jwk
+from authz.keys.jwk import Unusable, VerificationKey, is_private, read_jwk
 from tests.token_mint import b64, key, number
 
 RSA, P256, ED25519 = key("rsa").jwk, key("p256").jwk, key("ed25519").jwk

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from authz.jwk import Unusable
-from authz.jwks import MAX_KEYS, KeySet, read_fetched_key_set, read_inline_key_set
-from authz.refusal import Failure
-from authz.token import Token, read_token
+from authz.keys.jwk import Unusable
+from authz.keys.jwks import MAX_KEYS, KeySet, read_fetched_key_set, read_inline_key_set
+from authz.tokens.refusal import Failure
+from authz.tokens.token import Token, read_token
 from tests.token_mint import key, key_set, mint
 
 RSA, WEAK, FOREIGN = key("rsa").jwk, key("rsa1024").jwk, {"kty": "future", "kid": "f"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from authz.jwt_rule import KeySource
-from authz.key_fetch import MAX_BYTES, MAX_REDIRECTS, FetchError, KeyFetcher
+from authz.keys.key_fetch import MAX_BYTES, MAX_REDIRECTS, FetchError, KeyFetcher
+from authz.tokens.jwt_rule import KeySource
 from tests.token_mint import key_set
 from tests.unit.authz.conftest import DISCOVERY, KEYS, Answer, Issuer
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from authz.jwks import KeySet, read_fetched_key_set
-from authz.key_record import (
+from authz.keys.jwks import KeySet, read_fetched_key_set
+from authz.keys.key_record import (
     COOL_DOWN_SECONDS,
     MAX_UNKNOWN,
     REFRESH_SECONDS,

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from authz.jwks import KeySet, read_inline_key_set
-from authz.jwt_rule import JwtRule, KeySource
-from authz.key_fetch import KeyFetcher
-from authz.key_record import COOL_DOWN_SECONDS, REFRESH_SECONDS
-from authz.key_ring import MAX_FETCH_SECONDS, KeyRing
+from authz.keys.jwks import KeySet, read_inline_key_set
+from authz.keys.key_fetch import KeyFetcher
+from authz.keys.key_record import COOL_DOWN_SECONDS, REFRESH_SECONDS
+from authz.keys.key_ring import MAX_FETCH_SECONDS, KeyRing
+from authz.tokens.jwt_rule import JwtRule, KeySource
 from serving.problems import Place
 from tests.unit.authz.conftest import KEYS, Answer, Issuer
 

@@ -2,26 +2,30 @@
 
 import pytest
 
-from authz.addresses import NO_ADDRESS, Block, read_address, read_block
 from authz.attachment import Workload
-from authz.attributes import Scope
-from authz.authorization_policy import Action, AuthorizationPolicy, read_authorization_policy
-from authz.checks import compile_rule
-from authz.path_template import template_problem
-from authz.patterns import Matcher, Patterns, fold_case, sort_out
-from authz.policy import Policy, compile_policy
-from authz.policy_file import PolicyConfiguration, read_policies
-from authz.principals import (
+from authz.policies.addresses import NO_ADDRESS, Block, read_address, read_block
+from authz.policies.attributes import Scope
+from authz.policies.authorization_policy import (
+    Action,
+    AuthorizationPolicy,
+    read_authorization_policy,
+)
+from authz.policies.checks import compile_rule
+from authz.policies.path_template import template_problem
+from authz.policies.patterns import Matcher, Patterns, fold_case, sort_out
+from authz.policies.policy import Policy, compile_policy
+from authz.policies.principals import (
     MAX_SERVICE_ACCOUNT_BYTES,
     compile_namespaces,
     compile_principals,
     compile_service_accounts,
     service_account_problem,
 )
+from authz.policies.rules import Condition, Rule
+from authz.policies.subject import Subject, describe, without_query
+from authz.policies.trust_domains import TrustDomains
+from authz.policy_file import PolicyConfiguration, read_policies
 from authz.request import Allow, Request
-from authz.rules import Condition, Rule
-from authz.subject import Subject, describe, without_query
-from authz.trust_domains import TrustDomains
 from serving.documents import read
 from serving.problems import Place, Problems
 from serving.reload import File

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from authz.refusal import Failure, missing_token_challenge, refuse
 from authz.request import Deny, Reason, Request
+from authz.tokens.refusal import Failure, missing_token_challenge, refuse
 
 REQUEST = Request("GET", "shop.example:8080", "/secret?token=x", {}, "", "", "", 80, "", "")
 

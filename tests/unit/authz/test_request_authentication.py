@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from authz.jwt_rule import ClaimToHeader, HeaderLocation, JwtRule, KeySource
-from authz.request_authentication import (
+from authz.tokens.jwt_rule import ClaimToHeader, HeaderLocation, JwtRule, KeySource
+from authz.tokens.request_authentication import (
     MAX_RULES,
     RequestAuthentication,
     read_request_authentication,

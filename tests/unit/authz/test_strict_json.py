@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from authz.strict_json import MAX_DEPTH, read_object
+from authz.tokens.strict_json import MAX_DEPTH, read_object
 
 
 def nested(depth: int) -> bytes:

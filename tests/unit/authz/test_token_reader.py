@@ -1,7 +1,7 @@
 """What of a token its reader hands on; the cases under `tests/cases/authz/tokens` do the rest."""
 
-from authz.refusal import Failure
-from authz.token import MAX_CHARACTERS, Token, read_token
+from authz.tokens.refusal import Failure
+from authz.tokens.token import MAX_CHARACTERS, Token, read_token
 from tests.token_mint import ISSUER, b64, mint
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from authz.jwks import KeySet
-from authz.web_address import without_password
+from authz.keys.jwks import KeySet
+from authz.keys.web_address import without_password
 from serving.problems import Place
 
 

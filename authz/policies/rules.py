@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from authz.attributes import OPERATION, SOURCE, Attribute
-from authz.conditions import read_key
+from authz.policies.attributes import OPERATION, SOURCE, Attribute
+from authz.policies.conditions import read_key
 from serving.documents import Node, elements, fields, string, strings
 from serving.problems import Place, Problems
 

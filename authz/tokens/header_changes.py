@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from authz.claim_headers import output_names
-from authz.credentials import Place
-from authz.jwt_rule import JwtRule
 from authz.request import Request
-from authz.verified_tokens import Verified
+from authz.tokens.claim_headers import output_names
+from authz.tokens.credentials import Place
+from authz.tokens.jwt_rule import JwtRule
+from authz.tokens.verified_tokens import Verified
 
 
 class HeaderChanges(NamedTuple):

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from authz.attributes import OPERATION, SOURCE, Attribute, Scope
-from authz.conditions import read_key
-from authz.rules import Alternative, Rule
-from authz.subject import Check, Subject
+from authz.policies.attributes import OPERATION, SOURCE, Attribute, Scope
+from authz.policies.conditions import read_key
+from authz.policies.rules import Alternative, Rule
+from authz.policies.subject import Check, Subject
 
 
 class Weighed(NamedTuple):

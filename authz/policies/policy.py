@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from authz.attachment import Workload
-from authz.attributes import Scope
-from authz.authorization_policy import Action, AuthorizationPolicy
-from authz.checks import compile_rule
+from authz.policies.attributes import Scope
+from authz.policies.authorization_policy import Action, AuthorizationPolicy
+from authz.policies.checks import compile_rule
+from authz.policies.subject import Check, describe
+from authz.policies.trust_domains import TrustDomains
 from authz.policy_file import PolicyConfiguration, select
 from authz.request import Allow, Deny, JwtIdentity, Reason, Request, Verdict
-from authz.subject import Check, describe
-from authz.trust_domains import TrustDomains
 
 __all__ = ("Policy", "TrustDomains", "compile_policy")
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from authz.jwt_rule import HeaderLocation, JwtRule
-from authz.refusal import Failure
 from authz.request import Request
+from authz.tokens.jwt_rule import HeaderLocation, JwtRule
+from authz.tokens.refusal import Failure
 
 BEARER = HeaderLocation("authorization", "Bearer ")
 ACCESS_TOKEN = "access_token"  # noqa: S105 - the name of a parameter (RFC 6750 section 2.3)

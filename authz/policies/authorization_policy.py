@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from authz.attachment import ATTACHMENT_KEYS, Attachment, read_attachment
 from authz.metadata import annotation
-from authz.rules import Rule, read_rules
+from authz.policies.rules import Rule, read_rules
 from serving.documents import Node, choice, fields, string
 from serving.problems import Problems
 from serving.values import FALSE, TRUE

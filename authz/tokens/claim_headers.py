@@ -13,8 +13,8 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from authz.jwt_rule import ClaimToHeader, JwtRule
-from authz.token import Token
+from authz.tokens.jwt_rule import ClaimToHeader, JwtRule
+from authz.tokens.token import Token
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -16,15 +16,15 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import NamedTuple
 
-from authz.credentials import Credential, CredentialFinder
-from authz.header_changes import Outputs
-from authz.jwt_rule import JwtRule
-from authz.key_ring import Flight, KeyRing
-from authz.provider import Provider, Providers
-from authz.refusal import Failure, missing_token_challenge, refuse
+from authz.keys.key_ring import Flight, KeyRing
 from authz.request import Deny, JwtIdentity, Request
-from authz.token import Token, read_token
-from authz.verified_tokens import Verified, VerifiedTokens, digest_of
+from authz.tokens.credentials import Credential, CredentialFinder
+from authz.tokens.header_changes import Outputs
+from authz.tokens.jwt_rule import JwtRule
+from authz.tokens.provider import Provider, Providers
+from authz.tokens.refusal import Failure, missing_token_challenge, refuse
+from authz.tokens.token import Token, read_token
+from authz.tokens.verified_tokens import Verified, VerifiedTokens, digest_of
 
 __all__ = ["Authenticated", "Authenticator", "missing_token_challenge"]
 

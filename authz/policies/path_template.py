@@ -9,7 +9,7 @@ path segments only: a path with a quote or a bar in the wildcard's place does no
 import re
 from collections.abc import Iterable
 
-from authz.patterns import Matcher
+from authz.policies.patterns import Matcher
 
 ONE_SEGMENT, ANY_SEGMENTS = "{*}", "{**}"
 LITERAL = re.compile(r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]+")

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from authz.addresses import block_problem, compile_blocks, read_block
-from authz.claims import compile_request_principals
-from authz.path_template import compile_templates, is_template, template_problem
-from authz.patterns import Matcher, compile_patterns, compile_shapes, fold_case, sort_out
-from authz.principals import (
+from authz.policies.addresses import block_problem, compile_blocks, read_block
+from authz.policies.claims import compile_request_principals
+from authz.policies.path_template import compile_templates, is_template, template_problem
+from authz.policies.patterns import Matcher, compile_patterns, compile_shapes, fold_case, sort_out
+from authz.policies.principals import (
     compile_namespaces,
     compile_principals,
     compile_service_accounts,
@@ -20,8 +20,8 @@ from authz.principals import (
     service_account_problem,
     trust_domain_problem,
 )
-from authz.subject import Check
-from authz.trust_domains import TrustDomains
+from authz.policies.subject import Check
+from authz.policies.trust_domains import TrustDomains
 
 PORT = re.compile(r"0*([0-9]{1,5})")
 """Digits only; Go takes leading zeros."""

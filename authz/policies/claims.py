@@ -9,7 +9,7 @@ null match nothing, nor does a claim that is not there (Envoy,
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from authz.patterns import Matcher, compile_patterns, is_something
+from authz.policies.patterns import Matcher, compile_patterns, is_something
 
 Claims = Mapping[str, Any]
 LISTS = (list, tuple)

@@ -19,11 +19,11 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from authz.jwk import Unusable
-from authz.jwks import KeySet, read_fetched_key_set
-from authz.jwt_rule import KeySource
-from authz.strict_json import read_object
-from authz.web_address import is_plain_http, is_web_address, without_password
+from authz.keys.jwk import Unusable
+from authz.keys.jwks import KeySet, read_fetched_key_set
+from authz.keys.web_address import is_plain_http, is_web_address, without_password
+from authz.tokens.jwt_rule import KeySource
+from authz.tokens.strict_json import read_object
 
 MAX_BYTES = 512 * 1024
 MAX_REDIRECTS = 3

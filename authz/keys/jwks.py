@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from authz.jwk import Unusable, VerificationKey, is_private, read_jwk
-from authz.refusal import Failure
-from authz.strict_json import read_object
-from authz.token import Token
+from authz.keys.jwk import Unusable, VerificationKey, is_private, read_jwk
+from authz.tokens.refusal import Failure
+from authz.tokens.strict_json import read_object
+from authz.tokens.token import Token
 
 MAX_KEYS = 100
 """A token without `kid` is tried against every key that fits its algorithm."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from authz.jwk import Unusable
-from authz.jwks import KeySet, read_inline_key_set
+from authz.keys.jwk import Unusable
+from authz.keys.jwks import KeySet, read_inline_key_set
+from authz.keys.web_address import is_plain_http, is_web_address, without_password
 from authz.nonempty import text
-from authz.web_address import is_plain_http, is_web_address, without_password
 from serving.documents import Node, string
 from serving.problems import Problems
 from serving.values import duration_seconds

@@ -18,10 +18,10 @@ from contextlib import suppress
 
 import structlog
 
-from authz.jwks import KeySet
-from authz.jwt_rule import JwtRule, KeySource
-from authz.key_fetch import FetchError, KeyFetcher
-from authz.key_record import KeyRecord
+from authz.keys.jwks import KeySet
+from authz.keys.key_fetch import FetchError, KeyFetcher
+from authz.keys.key_record import KeyRecord
+from authz.tokens.jwt_rule import JwtRule, KeySource
 
 log = structlog.get_logger()
 

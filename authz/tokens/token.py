@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from authz.base64url import decode
-from authz.refusal import Failure
-from authz.strict_json import read_object
+from authz.tokens.base64url import decode
+from authz.tokens.refusal import Failure
+from authz.tokens.strict_json import read_object
 
 MAX_CHARACTERS = 16_384
 ALGORITHMS = frozenset(

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from authz.attachment import ATTACHMENT_KEYS, Attachment, read_attachment
-from authz.jwt_rule import JwtRule
-from authz.jwt_rule_reader import read_jwt_rule
 from authz.metadata import annotation
+from authz.tokens.jwt_rule import JwtRule
+from authz.tokens.jwt_rule_reader import read_jwt_rule
 from serving.documents import Node, elements, fields
 from serving.problems import Problems
 

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from authz.base64url import decode, number
-from authz.signatures import (
+from authz.keys.signatures import (
     Verifiers,
     ecdsa_verifiers,
     ed25519_verifiers,
     hmac_verifiers,
     rsa_verifiers,
 )
+from authz.tokens.base64url import decode, number
 
 Jwk = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ mTLS the identity is empty and none of them matches.
 import re
 from collections.abc import Iterable
 
-from authz.patterns import Matcher, is_something, sort_out
+from authz.policies.patterns import Matcher, is_something, sort_out
 
 SCHEME = "spiffe://"
 MAX_SERVICE_ACCOUNT_BYTES = 320

@@ -10,11 +10,11 @@ fill it.
 from hashlib import sha256
 from typing import NamedTuple
 
-from authz.claim_headers import Headers
-from authz.jwks import KeySet
-from authz.provider import Provider
+from authz.keys.jwks import KeySet
 from authz.request import JwtIdentity
-from authz.token import Token
+from authz.tokens.claim_headers import Headers
+from authz.tokens.provider import Provider
+from authz.tokens.token import Token
 
 
 class Verified(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from authz.patterns import fold_case
+from authz.policies.patterns import fold_case
 from authz.request import JwtIdentity, Request
 
 NO_CLAIMS: Mapping[str, Any] = {}

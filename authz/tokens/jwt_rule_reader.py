@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from authz.jwt_rule import ClaimToHeader, HeaderLocation, JwtRule
-from authz.key_location import LOCATION_KEYS, read_key_location
+from authz.keys.key_location import LOCATION_KEYS, read_key_location
 from authz.nonempty import text, texts
+from authz.tokens.jwt_rule import ClaimToHeader, HeaderLocation, JwtRule
 from serving.documents import Node, boolean, choice, elements, fields, string
 from serving.problems import Problems
 

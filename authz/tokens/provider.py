@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from authz.claim_headers import Headers, normalised_claims, output_headers
-from authz.credentials import Place, places_of
-from authz.jwt_rule import JwtRule, KeySource
-from authz.refusal import Failure
 from authz.request import JwtIdentity
-from authz.token import Token
+from authz.tokens.claim_headers import Headers, normalised_claims, output_headers
+from authz.tokens.credentials import Place, places_of
+from authz.tokens.jwt_rule import JwtRule, KeySource
+from authz.tokens.refusal import Failure
+from authz.tokens.token import Token
 
 SPACE_DELIMITED = ("scope", "permission")
 

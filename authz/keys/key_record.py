@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from authz.jwks import KeySet
+from authz.keys.jwks import KeySet
 
 REFRESH_SECONDS = 1200.0
 """Istio's default (`PILOT_JWT_PUB_KEY_REFRESH_INTERVAL`)."""

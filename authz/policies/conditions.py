@@ -8,7 +8,7 @@ the whole rule, so a DENY would let everything through. Here every key is read t
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from authz.attributes import (
+from authz.policies.attributes import (
     DESTINATION_IP,
     OPERATION,
     SNI,
@@ -17,10 +17,10 @@ from authz.attributes import (
     Scope,
     no_problem,
 )
-from authz.claims import compile_claim
-from authz.patterns import compile_shapes, fold_case, sort_out
-from authz.principals import star_problem
-from authz.subject import Check
+from authz.policies.claims import compile_claim
+from authz.policies.patterns import compile_shapes, fold_case, sort_out
+from authz.policies.principals import star_problem
+from authz.policies.subject import Check
 from serving.problems import accepted
 
 NESTED = re.compile(r"(?:\[[^\[\]]*\])+")

@@ -1,0 +1,8 @@
+"""
+AuthorizationPolicy, from document to verdict.
+
+Read (`authorization_policy`, `rules`), compiled at load (`policy`, `checks`) to closures over what
+a request is (`subject`). `attributes` and `conditions` are the tables of fields and `when` keys; the
+matchers stand beside: `patterns`, `principals`, `trust_domains`, `claims`, `addresses`,
+`path_template`.
+"""
