@@ -64,7 +64,7 @@ class ValkeyStore:
         self._begun_on = 0
 
     def hit(self, hits: Sequence[Hit], now_us: int) -> Awaitable[Spent]:
-        if self._begun_on != self._link.generation :
+        if self._begun_on != self._link.generation or len(self._begun) > MAX_BEGUN:
             # Another server may be behind the new connection, without our windows.
             self._begun, self._begun_on = {}, self._link.generation
         commands = Commands()
