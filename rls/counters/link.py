@@ -168,7 +168,7 @@ class Link:
     async def _greet(self, connection: Connection, command: bytes) -> None:
         [reply] = await connection.send([command])
         if isinstance(reply, HiredisError):
-            raise StoreUnavailable(f"counter store refused: {str(reply)}")
+            raise StoreUnavailable(f"counter store refused: {self._redacted(str(reply))}")
 
     def _redacted(self, text: str) -> str:
         # A server that knows no AUTH quotes the arguments that it was called with.

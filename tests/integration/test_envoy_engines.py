@@ -35,7 +35,7 @@ from tests.integration.toll_server import SEEN, TABLE_SIZE, WINDOW_UPDATE
 CALLS = 1_200
 SMALL = 65_535
 WIDE = 8_000
-"""Bytes of a wide request: a few hundred fill the fast engine's connection window of 4 MiB."""
+"""Bytes of a wide request: the connection's window holds some fifty."""
 
 KEEPALIVE = KeepaliveSettings(interval=timedelta(milliseconds=100), timeout=timedelta(seconds=10))
 SMALL_WINDOWS = Http2ProtocolOptions(
@@ -116,7 +116,8 @@ async def test_envoy_calls_over_one_connection_and_not_one_fails(
 @contextmanager
 def one_front(folder: Path, less: list[str], **more: object) -> Iterator[RunningFront]:
     """A fast engine with a mend left out, behind an Envoy."""
-    with reserved(1) as (port,), toll_server(folder, port, {"TRANSPORT": "fast"}, *less):
+    settings = {"TRANSPORT": "fast", "GRPC_MAX_MESSAGE_BYTES": str(SMALL)}
+    with reserved(1) as (port,), toll_server(folder, port, settings, *less):
         with running_fronts(folder, [Front(name="one", servers=[port], **more)]) as front:
             yield front
 
@@ -126,17 +127,18 @@ async def test_trap_1_what_envoy_has_sent_is_given_back_to_its_window(
     tmp_path: Path, less: list[str]
 ) -> None:
     """
-    12 MB of requests over one connection, three times the connection's window.
+    Ten megabytes of requests over one connection, many times what its window holds.
 
     A server that never sends WINDOW_UPDATE for the connection stalls Envoy for ever and without a
     word: each call then ends at its timeout, and Envoy does not replace the connection.
     """
     with one_front(tmp_path, less, timeout=timedelta(seconds=2)) as front:
         hammer = Hammer(front.ports["one"], {PADDING_HEADER: "x" * WIDE})
-        await hammer.send(1_500)
+        await hammer.send(CALLS)
         assert front.stat("cluster.toll-one.upstream_cx_total") == 1
     if less:
         assert hammer.failed > 0
+        assert hammer.answers[200] < 100
     else:
         assert hammer.failed == 0
 
