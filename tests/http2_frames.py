@@ -79,21 +79,26 @@ def block(fields: Fields) -> bytes:
 
 
 def headers(
-    stream: int, fields: Fields | bytes | None = None, flags: int = END_HEADERS, **more: str
+    stream: int,
+    fields: Fields | bytes | None = None,
+    flags: int = END_HEADERS,
+    path: str = METHOD,
+    **more: str,
 ) -> bytes:
     """
     HEADERS; of a gRPC request when no fields are given.
 
     Args:
         fields: or the block itself.
+        path: in the place of METHOD.
         more: further header fields, `_` for `-`.
     """
+    if isinstance(fields, bytes):
+        return frame("HEADERS", stream, fields, flags)
     if fields is None:
-        fields = POST.items()
-    if not isinstance(fields, bytes):
-        added = [(k.replace("_", "-").encode(), v.encode()) for k, v in more.items()]
-        fields = block([*fields, *added])
-    return frame("HEADERS", stream, fields, flags)
+        fields = {**POST, b":path": path.encode()}.items()
+    added = [(name.replace("_", "-").encode(), value.encode()) for name, value in more.items()]
+    return frame("HEADERS", stream, block([*fields, *added]), flags)
 
 
 def message(body: bytes = b"", flag: int = 0) -> bytes:
