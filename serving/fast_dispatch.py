@@ -202,7 +202,7 @@ class Dispatch:
     def cancel(self) -> None:
         """The connection is gone, and whoever waited for answers with it."""
         for call in self.calls.values():
-            call.cancel()
+            self._drop(call)
         self.calls.clear()
         self._room.set()
 

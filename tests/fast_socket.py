@@ -37,6 +37,17 @@ class Socket(asyncio.Transport):
         self.paused = False
 
 
+class Clock:
+    """The loop as a connection uses it, but for its time: that passes when the test says so."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.call_soon = loop.call_soon
+        self.now = loop.time()
+
+    def time(self) -> float:
+        return self.now
+
+
 class Server:
     """
     An engine with one connection.
@@ -56,12 +67,13 @@ class Server:
         table = methods if isinstance(methods, Mapping) else {METHOD: methods}
         self.methods = {path.encode(): method for path, method in table.items()}
         self.limits, self.room = limits, room
-        self.loop = asyncio.get_running_loop()
-        self.deadlines = Deadlines(self.loop)
+        loop = asyncio.get_running_loop()
+        self.clock: Any = Clock(loop)
+        self.deadlines = Deadlines(loop)
         self.open: list[FastConnection] = []
         self.answers = Answers()
         self.socket = socket or Socket()
-        self.connection = FastConnection(self, self.loop)
+        self.connection = FastConnection(self, self.clock)
         self.connection.connection_made(self.socket)
         self._taken = 0
 

@@ -55,11 +55,11 @@ async def test_a_whole_message_is_answered_in_one_write() -> None:
 @pytest.mark.parametrize("size", [1, 2, 4, 5, 6, 7, 1_000])
 async def test_a_message_is_put_together_from_parts_of_any_size(size: int) -> None:
     server = Server(echo).greet()
-    request = message(bytes(range(256)) * 8)
+    request = message(bytes(range(256)) * 2)
     server.receive(headers(1))
     for at in range(0, len(request), size):
-        server.receive(data(1, request[at : at + size], 0) if size > 1 else b"")
-    server.receive(data(1, b"" if size > 1 else request))
+        server.receive(data(1, request[at : at + size], 0))
+    server.receive(data(1))
     assert server.answers.bodies[1] == request
 
 
@@ -107,7 +107,8 @@ async def test_a_message_too_large_is_refused_before_it_is_here_and_the_rest_ign
     server.receive(headers(1) + data(1, b"\0\0\0\0\x65", 0))
     assert server.answers.status(1) == "200/8"
     assert server.answers.resets() == {1: "NO_ERROR"}
-    assert server.receive(data(1, bytes(16_384), 0) * 3) == []
+    later = server.receive(data(1, bytes(16_384), 0) * 3)
+    assert {got.type for got in later} <= {"WINDOW_UPDATE"}
     server.receive(call(3, b"next"))
     assert server.answers.status(3) == "200/0"
 
@@ -272,7 +273,7 @@ async def test_a_handler_that_fails_after_the_reset_is_nobody_s() -> None:
     with capture_logs() as logs:
         await server.turn()
     assert not server.answers.of("HEADERS")
-    assert [line["event"] for line in logs] == ["handler failed"]
+    assert logs == []
 
 
 async def test_a_deadline_that_passes_is_told_and_cancels_the_handler() -> None:
