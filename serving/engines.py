@@ -82,6 +82,7 @@ def build_engine(
             port,
             methods,
             max_message_bytes=settings.grpc_max_message_bytes,
+            max_header_list_bytes=settings.grpc_max_header_list_bytes,
             max_concurrent_streams=settings.grpc_max_concurrent_streams,
             max_connections=settings.grpc_max_connections,
             max_age_seconds=settings.grpc_max_connection_age_seconds,
@@ -95,6 +96,9 @@ def build_engine(
         limits=Http2Limits(
             max_concurrent_streams=settings.grpc_max_concurrent_streams,
             max_message_bytes=settings.grpc_max_message_bytes,
+            max_header_list_bytes=settings.grpc_max_header_list_bytes,
+            glitch_burst=settings.grpc_glitch_burst,
+            glitch_per_second=settings.grpc_glitch_per_second,
         ),
         max_connections=settings.grpc_max_connections,
         max_age_seconds=settings.grpc_max_connection_age_seconds,

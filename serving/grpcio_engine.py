@@ -20,7 +20,6 @@ OPTIONS = (
     # minutes would answer that with GOAWAY too_many_pings.
     ("grpc.http2.min_ping_interval_without_data_ms", 50),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_metadata_size", 16_384),
     # Counts a stream until grpcio has put it away, after its caller saw it end: a caller at the
     # stream limit would be refused its next call.
     ("grpc.http.overload_protection", 0),
@@ -44,6 +43,7 @@ class GrpcioEngine:
         port: 0 for any free port; ignored for a Unix socket.
         methods: what to serve.
         max_message_bytes: a larger request, as it comes or inflated, is refused.
+        max_header_list_bytes: a call with more headers is refused.
         max_concurrent_streams: calls of one connection at a time.
         max_connections: more are closed as they come.
         max_age_seconds: after so long, give or take a tenth, a connection is told to leave, so that
@@ -59,6 +59,7 @@ class GrpcioEngine:
         methods: MethodTable,
         *,
         max_message_bytes: int = 4 << 20,
+        max_header_list_bytes: int = 16_384,
         max_concurrent_streams: int = 1_024,
         max_connections: int = 1_024,
         max_age_seconds: float = 0.0,
@@ -71,6 +72,9 @@ class GrpcioEngine:
         self._options = (
             *OPTIONS,
             ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_metadata_size", max_header_list_bytes),
+            # The first is soft: between the two grpcio refuses by chance.
+            ("grpc.absolute_max_metadata_size", max_header_list_bytes),
             ("grpc.max_concurrent_streams", max_concurrent_streams),
             ("grpc.max_allowed_incoming_connections", max_connections),
             ("grpc.max_connection_age_ms", _milliseconds(max_age_seconds)),

@@ -114,6 +114,17 @@ class ProcessSettings:
     grpc_max_message_bytes: int = setting(
         4 << 20, integer(1, 1 << 30), "a larger request is refused"
     )
+    grpc_max_header_list_bytes: int = setting(
+        16_384, integer(1_024, 1 << 20), "more headers in one request end its connection"
+    )
+    grpc_glitch_burst: int = setting(
+        1_000,
+        integer(1, 2**31 - 1),
+        "frames that are no work (PING, SETTINGS, resets) a peer may send at once; fast engine",
+    )
+    grpc_glitch_per_second: int = setting(
+        200, integer(1, 2**31 - 1), "how many of them it may send from then on; fast engine"
+    )
     drain_delay_seconds: float = setting(
         3.0,
         duration_seconds,

@@ -11,6 +11,7 @@ from serving.engines import build_engine, listening, tls_files
 from serving.fast_engine import FastEngine
 from serving.grpcio_engine import GrpcioEngine
 from serving.health import Health
+from serving.http2_limits import Http2Limits
 from serving.problems import ConfigError
 from serving.settings import read_settings
 from serving.values import ProcessSettings
@@ -57,6 +58,9 @@ def test_the_names_and_defaults_are_those_of_envoyproxy_ratelimit() -> None:
         "GRPC_MAX_CONCURRENT_STREAMS": "7",
         "GRPC_MAX_CONNECTIONS": "8",
         "GRPC_MAX_MESSAGE_BYTES": "9",
+        "GRPC_MAX_HEADER_LIST_BYTES": "2048",
+        "GRPC_GLITCH_BURST": "10",
+        "GRPC_GLITCH_PER_SECOND": "11",
     }
     chosen = read_settings(ProcessSettings, given)
     assert chosen.grpc_uds == "/run/rls.sock"
@@ -65,6 +69,49 @@ def test_the_names_and_defaults_are_those_of_envoyproxy_ratelimit() -> None:
     assert chosen.grpc_max_concurrent_streams == 7
     assert chosen.grpc_max_connections == 8
     assert chosen.grpc_max_message_bytes == 9
+    engine = build_engine(chosen, 0, {})
+    assert isinstance(engine, FastEngine)
+    assert engine.limits == Http2Limits(
+        max_concurrent_streams=7,
+        max_message_bytes=9,
+        max_header_list_bytes=2048,
+        glitch_burst=10,
+        glitch_per_second=11,
+    )
+
+
+async def ask_with_headers(transport: str, size: int) -> bytes:
+    """One call with a header of `size` bytes to an engine that takes 2,048 bytes of them."""
+    environment = {
+        "TRANSPORT": transport,
+        "GRPC_HOST": "127.0.0.1",
+        "GRPC_MAX_HEADER_LIST_BYTES": "2048",
+    }
+    settings = read_settings(ProcessSettings, environment)
+    methods = {METHOD: lambda body, call: b"taken"}
+    registry = CollectorRegistry()
+    async with (
+        listening(settings, 0, methods, Health("toll"), registry) as (engine, address),
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+        try:
+            return await call(b"", metadata=(("x-filler", "f" * size),), timeout=10)
+        finally:
+            await engine.stop(0)
+
+
+@pytest.mark.parametrize("transport", ["fast", "grpcio"])
+async def test_both_engines_heed_the_header_limit(transport: str) -> None:
+    assert await ask_with_headers(transport, 1_000) == b"taken"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await ask_with_headers(transport, 4_000)
+
+
+def test_the_default_limits_are_the_settings_defaults() -> None:
+    engine = build_engine(read_settings(ProcessSettings, {}), 0, {})
+    assert isinstance(engine, FastEngine)
+    assert engine.limits == Http2Limits()
 
 
 def test_tls_is_off_unless_it_is_asked_for() -> None:
