@@ -1,1 +1,1 @@
-"""Pieces of Envoy's filter configuration, typed; `deploy.wiring` puts the two main ones together."""
+"""Pieces of Envoy's filter configuration, typed; `deploy.wiring` has the two main filters."""

@@ -38,7 +38,8 @@ NAMESPACE = rf"re.capture({PEER}, '^spiffe://[^/]+/ns/([^/]+)/sa/.+$')"
 ACCOUNT = rf"re.capture({PEER}, '^spiffe://[^/]+/(ns/[^/]+/sa/.+)$')"
 
 WAYPOINT_PEER = "filter_state['io.istio.peer_principal']"
-"""At a waypoint the connection is its own, and the caller's identity stands in the filter state."""
+"""At a waypoint the connection is its own, and the caller's identity stands in the filter state, as
+bytes: Envoy sends them whole, but has no `string()`, so no part of them can be captured."""
 
 JWT_FILTER, JWT_PAYLOAD = "envoy.filters.http.jwt_authn", "payload"
 """Where istiod has the claims of a verified token written (RequestAuthentication)."""

@@ -1,9 +1,9 @@
 """
 A filter that passes over requests which a gateway has mirrored, so that they count only once.
 
-Envoy appends `-shadow` to the host of a mirrored request (VirtualService `mirror`). Anyone can write
-such a host, so the caller's certificate has to be the gateway's as well: a workload cannot use it to
-slip past a limit. Fields: `envoy.extensions.common.matching.v3.ExtensionWithMatcher`.
+Envoy appends `-shadow` to the host of a mirrored request (VirtualService `mirror`). Anyone can
+write such a host, so the caller's certificate has to be the gateway's as well: a workload cannot
+use it to slip past a limit. Fields: `envoy.extensions.common.matching.v3.ExtensionWithMatcher`.
 """
 
 from betterproto2 import Message
@@ -41,8 +41,6 @@ def unless_mirrored(http_filter: HttpFilter, mirroring: str) -> HttpFilter:
         http_filter: what is to count.
         mirroring: SPIFFE identity of the proxy that mirrors.
     """
-    config = http_filter.typed_config
-    assert config is not None  # every filter of ours has one
     both = MatcherMatcherListPredicatePredicateList(
         predicate=[
             _header(":authority", RegexMatcher(google_re2=GoogleRe2(), regex=MIRRORED_HOST)),
@@ -62,7 +60,9 @@ def unless_mirrored(http_filter: HttpFilter, mirroring: str) -> HttpFilter:
     )
     wrapped = ExtensionWithMatcher(
         xds_matcher=matcher,
-        extension_config=TypedExtensionConfig(name=http_filter.name, typed_config=config),
+        extension_config=TypedExtensionConfig(
+            name=http_filter.name, typed_config=http_filter.typed_config
+        ),
     )
     return HttpFilter(name=http_filter.name, typed_config=Any.pack(wrapped))
 

@@ -1,8 +1,8 @@
 """
 Authorization of connections: the network filter, for protocols that are not HTTP.
 
-It asks at the client's first bytes. Where the server speaks first (MySQL, SMTP) what the server says
-goes out unchecked. Fields: Envoy 1.40, `envoy.extensions.filters.network.ext_authz.v3`.
+It asks at the client's first bytes. Where the server speaks first (MySQL, SMTP) what the server
+says goes out unchecked. Fields: Envoy 1.40, `envoy.extensions.filters.network.ext_authz.v3`.
 """
 
 from envoy_data_plane.envoy.config.core.v3 import ApiVersion, GrpcService
