@@ -1,8 +1,8 @@
 """
 EnvoyFilters: which proxies, which place in their configuration, and what to do there.
 
-The names that a match must have were tried on a real istiod; a patch that matches nothing is silent.
-`deploy.traps` refuses the ones that cannot match or that a proxy refuses.
+The names that a match must have were tried on a real istiod; a patch that matches nothing is
+silent. `deploy.traps` refuses the ones that cannot match or that a proxy refuses.
 """
 
 from collections.abc import Mapping, Sequence

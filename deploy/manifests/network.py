@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from deploy.manifests.names import DOMAIN
 from deploy.manifests.objects import Manifest, made, seconds, selected
+from deploy.manifests.pods import NAME_LABEL
 from deploy.manifests.shapes import VALKEY_PORT, Shape
 from deploy.manifests.values import Values
 
@@ -37,7 +38,7 @@ def network_policy(shape: Shape, values: Values) -> Manifest:
     ]
     names = {"ports": [{"protocol": "UDP", "port": DNS}, {"protocol": "TCP", "port": DNS}]}
     spec = {
-        "podSelector": selected({"app": shape.name}),
+        "podSelector": selected({NAME_LABEL: shape.name}),
         "policyTypes": ["Ingress", "Egress"],
         "ingress": ingress,
         "egress": [names, {"ports": _tcp(REACHED[shape.name])}],
@@ -48,7 +49,7 @@ def network_policy(shape: Shape, values: Values) -> Manifest:
 def valkey_network_policy(namespace: str) -> Manifest:
     """Only the rate limit service; nothing out but what its sidecar needs."""
     names = {"ports": [{"protocol": "UDP", "port": DNS}, {"protocol": "TCP", "port": DNS}]}
-    peer = {"podSelector": selected({"app": "rls"})}
+    peer = {"podSelector": selected({NAME_LABEL: "rls"})}
     spec = {
         "podSelector": selected({"app": "valkey"}),
         "policyTypes": ["Ingress", "Egress"],

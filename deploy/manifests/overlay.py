@@ -1,4 +1,4 @@
-"""A folder that `kubectl apply -k` takes: files of objects, what they stand on, what they change."""
+"""A folder for `kubectl apply -k`: files of objects, what they stand on, what they change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

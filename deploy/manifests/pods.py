@@ -12,6 +12,9 @@ from deploy.manifests.values import Values
 
 USER = 65532
 
+NAME_LABEL = "app.kubernetes.io/name"
+"""What policies and budgets select by: Flagger gives the pods that it makes another `app`."""
+
 NOT_ROOT = {
     "runAsNonRoot": True,
     "runAsUser": USER,
@@ -30,7 +33,7 @@ def labels(shape: Shape) -> dict[str, str]:
     return {
         "app": shape.name,
         "version": "v1",
-        "app.kubernetes.io/name": shape.name,
+        NAME_LABEL: shape.name,
         "app.kubernetes.io/part-of": "tollhouse",
     }
 
@@ -53,7 +56,7 @@ def pod(shape: Shape, values: Values) -> Manifest:
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": selected({"app": shape.name}),
+        "labelSelector": selected({NAME_LABEL: shape.name}),
     }
     return {
         "metadata": {"labels": labels(shape), "annotations": annotations(shape)},

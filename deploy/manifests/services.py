@@ -2,7 +2,7 @@
 
 from deploy.manifests.network import destination_rule, network_policy
 from deploy.manifests.objects import Manifest, made, selected
-from deploy.manifests.pods import pod
+from deploy.manifests.pods import NAME_LABEL, pod
 from deploy.manifests.shapes import Shape
 from deploy.manifests.sheet import Part
 from deploy.manifests.values import Values
@@ -70,6 +70,6 @@ def disruption_budget(shape: Shape, namespace: str) -> Manifest:
     spec = {
         "maxUnavailable": 1,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        "selector": selected({"app": shape.name}),
+        "selector": selected({NAME_LABEL: shape.name}),
     }
     return made("policy/v1", "PodDisruptionBudget", shape.name, namespace, spec=spec)

@@ -1,7 +1,7 @@
 """Authorization where traffic enters: tokens are checked before anything else sees the request."""
 
 from deploy.manifests.envoyfilter import envoy_filter, gateways
-from deploy.manifests.names import GATEWAYS, INGRESS, WORKLOAD_SERVICE_PORT, host
+from deploy.manifests.names import GATEWAYS, INGRESS, host
 from deploy.manifests.objects import Manifest, selected
 from deploy.manifests.overlay import Overlay
 from deploy.manifests.sheet import Sheet
@@ -11,7 +11,7 @@ from deploy.manifests.wirings.authz_provider import (
     custom_policy,
     workload_context,
 )
-from deploy.manifests.wirings.ratelimit_ingress import POD_PORT, PUBLIC, SERVER_PORT
+from deploy.manifests.wirings.ratelimit_ingress import PUBLIC, SERVER_PORT
 
 ABOUT = f"""
 Authorization at the ingress gateway (pods istio=ingressgateway in istio-system).
@@ -59,6 +59,3 @@ def overlay() -> Overlay:
             "policy.yaml": Sheet(POLICY_ABOUT, [policy]),
         },
     )
-
-
-__all__ = ["POD_PORT", "WORKLOAD_SERVICE_PORT", "manifest", "overlay"]

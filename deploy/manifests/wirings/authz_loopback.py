@@ -31,7 +31,7 @@ overlays/authz-provider for the fields. One provider a workload: not together wi
 """
 
 POLICY_ABOUT = """
-See overlays/authz-provider. Add its EnvoyFilter too: what it merges holds for this provider's filter.
+See overlays/authz-provider. Add its EnvoyFilter too: it merges into this provider's filter as well.
 """
 
 

@@ -29,7 +29,7 @@ targetRefs kind Service: a selector would be read by ztunnel, which does not ask
 
 MERGE_ABOUT = """
 See overlays/authz-provider for the fields.
-targetRefs, context SIDECAR_INBOUND and listener.name main_internal: see overlays/ratelimit-waypoint.
+targetRefs, context SIDECAR_INBOUND, listener.name main_internal: see overlays/ratelimit-waypoint.
 referenced-services: the provider brings its own cluster; it stands here for a waypoint whose policy
   is taken away while the filter stays.
 tollhouse.services: the services that this waypoint stands for, KIND/NAMESPACE/NAME; targetRefs of

@@ -28,9 +28,9 @@ listener.name main_internal: without it the filter also lands in connect_termina
 referenced-services: a waypoint has no outbound clusters; this gives it the one of rls.
 rate_limits in the filter: route patches do not reach services that have a VirtualService or an
   HTTPRoute.
-No certificate here: the connection that the filter sees ends in the waypoint itself. source_identity
-  is the caller's SPIFFE ID from the filter state that Istio's own policies read. It comes whole:
-  Envoy's CEL has no string(), without which re.capture cannot take the namespace out.
+No certificate here: the connection that the filter sees ends in the waypoint itself.
+  source_identity is the caller's SPIFFE ID from the filter state that Istio's own policies read.
+  It comes whole: Envoy's CEL has no string(), so re.capture cannot take the namespace out.
 """
 
 GATEWAY_ABOUT = """
