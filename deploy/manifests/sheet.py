@@ -7,7 +7,7 @@ from typing import NamedTuple
 from deploy.manifests.objects import Manifest, as_yaml, comment
 from deploy.manifests.values import CLOSE, OPEN
 
-HEADER = "Written by `make manifests` from deploy/**/*.py; edits here are lost."
+HEADER = "Written by `make manifests` from the Python files of deploy/; edits here are lost."
 
 
 class Part(NamedTuple):

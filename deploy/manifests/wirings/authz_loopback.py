@@ -4,6 +4,7 @@ from deploy.manifests.names import AUTHZ_PORT, WORKLOAD_LABELS, WORKLOAD_NAMESPA
 from deploy.manifests.objects import Manifest, made, seconds, selected
 from deploy.manifests.overlay import Overlay
 from deploy.manifests.sheet import Sheet
+from deploy.manifests.wirings import authz_provider
 from deploy.wiring import EXT_AUTHZ_TIMEOUT, ON_ERROR
 
 LOCAL_HOST = "authz.tollhouse.internal"
@@ -31,7 +32,7 @@ overlays/authz-provider for the fields. One provider a workload: not together wi
 """
 
 POLICY_ABOUT = """
-See overlays/authz-provider. Add its EnvoyFilter too: it merges into this provider's filter as well.
+See overlays/authz-provider.
 """
 
 
@@ -78,6 +79,7 @@ def overlay() -> Overlay:
         ABOUT,
         {
             "service-entry.yaml": Sheet(ENTRY_ABOUT, [entry()]),
+            "envoyfilter.yaml": Sheet(authz_provider.MERGE_ABOUT, [authz_provider.manifest()]),
             "policy.yaml": Sheet(POLICY_ABOUT, [policy()]),
         },
         beside={"mesh-config/extension-provider.yaml": Sheet(PROVIDER_ABOUT, [provider()])},

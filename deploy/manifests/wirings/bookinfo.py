@@ -1,4 +1,4 @@
-"""Istio's Bookinfo with limits and policies of ours: the walk-through of deploy/docs/bookinfo.md."""
+"""Istio's Bookinfo with limits and policies of ours: what deploy/docs/bookinfo.md walks through."""
 
 from deploy.filters import actions
 from deploy.manifests.envoyfilter import envoy_filter, gateways, http_patch, sidecars
@@ -25,8 +25,8 @@ SECURITY = "security.istio.io/v1"
 
 ABOUT = """
 Istio's Bookinfo with our services in front of it; the walk-through is deploy/docs/bookinfo.md.
-Includes the base, with limits and policies of its own. Needs Bookinfo in namespace bookinfo, and the
-provider of overlays/authz-provider/mesh-config in MeshConfig.
+Includes the base, with limits and policies of its own. Needs Bookinfo in namespace bookinfo, and
+the provider of overlays/authz-provider/mesh-config in MeshConfig.
 Apply: kubectl apply -k deploy/kubernetes/overlays/bookinfo
 """
 
@@ -84,15 +84,14 @@ def documents() -> list[Manifest]:
     caller = [{"from": [{"source": {"principals": [page]}}]}]
     return [
         made(SECURITY, "RequestAuthentication", "tokens", SPACE, spec=tokens),
-        made(
-            SECURITY, "AuthorizationPolicy", "products", SPACE, spec=_allow("productpage", products)
-        ),
-        made(SECURITY, "AuthorizationPolicy", "ratings", SPACE, spec=_allow("ratings", caller)),
+        _allow("products", "productpage", products),
+        _allow("ratings", "ratings", caller),
     ]
 
 
-def _allow(app: str, rules: list[Manifest]) -> Manifest:
-    return {"selector": selected({"app": app}), "action": "ALLOW", "rules": rules}
+def _allow(name: str, app: str, rules: list[Manifest]) -> Manifest:
+    spec = {"selector": selected({"app": app}), "action": "ALLOW", "rules": rules}
+    return made(SECURITY, "AuthorizationPolicy", name, SPACE, spec=spec)
 
 
 def entrance() -> list[Manifest]:

@@ -1,9 +1,0 @@
-"""stub"""
-
-
-def read(f):
-    return []
-
-
-def found(d):
-    return []
