@@ -74,9 +74,9 @@ def operations(document: Document, _: World) -> Iterator[str]:
             yield "ADD of an HTTP filter: behind the router; the proxy refuses its configuration"
         if patch.operation.startswith("INSERT") and patch.beside in ABSENT:
             yield f"{patch.operation} {patch.beside}: a workload without that filter gets nothing"
-        if patch.apply_to == "HTTP_FILTER" and patch.operation == "INSERT_BEFORE":
-            if not patch.beside:
-                yield "INSERT_BEFORE without subFilter: before authorization and token checks"
+        placed = patch.apply_to == "HTTP_FILTER" and patch.operation != "INSERT_FIRST"
+        if placed and not patch.beside:
+            yield f"{patch.operation} without subFilter: before authorization and token checks"
 
 
 def plain_gateway_names(document: Document, _: World) -> Iterator[str]:
@@ -94,9 +94,9 @@ def plain_gateway_names(document: Document, _: World) -> Iterator[str]:
 
 def _ports(patch: Patch) -> Iterator[int]:
     listener = patch.listener
-    found = (listener.get("portNumber"), listener.get("filterChain", {}).get("destinationPort"))
+    found = [listener.get("portNumber"), listener.get("filterChain", {}).get("destinationPort")]
     if patch.context == "SIDECAR_INBOUND":
-        found = (*found, patch.route.get("portNumber"))
+        found.append(patch.route.get("portNumber"))
     for port in found:
         if port is not None:
             yield port

@@ -1,4 +1,4 @@
-"""Typed configuration that Envoy's API does not know: istiod passes it on, Envoy drops the field."""
+"""Typed configuration that Envoy's API does not know: istiod passes it on, Envoy drops it."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
