@@ -12,6 +12,7 @@ from rls.limits import (
     RateLimit,
     Request,
 )
+from rls.readable import readable
 from serving.call import InvalidArgument
 
 MAX_ADDEND = 2**32
@@ -24,10 +25,7 @@ LONGEST_RESET_SECONDS = 315_576_000_000
 
 def decode(body: bytes) -> Request:
     """Raises InvalidArgument: the body is no RateLimitRequest, or names no domain or descriptor."""
-    try:
-        message = RateLimitRequest.FromString(body)
-    except DecodeError as error:
-        raise InvalidArgument("not a RateLimitRequest") from error
+    message = _parsed(body)
     if not message.domain:
         raise InvalidArgument("rate limit domain must not be empty")
     if not message.descriptors:
@@ -45,6 +43,17 @@ def decode(body: bytes) -> Request:
         for descriptor in message.descriptors
     )
     return Request(message.domain, descriptors, message.hits_addend)
+
+
+def _parsed(body: bytes) -> RateLimitRequest:
+    try:
+        return RateLimitRequest.FromString(body)
+    except DecodeError:
+        pass  # perhaps for nothing but a header that is not UTF-8
+    try:
+        return RateLimitRequest.FromString(readable(body))
+    except (ValueError, DecodeError) as error:
+        raise InvalidArgument("not a RateLimitRequest") from error
 
 
 def encode(answer: Answer) -> bytes:

@@ -18,6 +18,7 @@ from serving.reload import Reload, read_files
 from serving.tls import Tls, TlsFiles
 from serving.values import ProcessSettings
 
+
 class TlsEngine(Engine, Protocol):
     """An engine whose certificate can be replaced while it serves."""
 

@@ -130,6 +130,8 @@ class FastConnection(asyncio.Protocol):
             self.abort()
             return
         self._dispatch.sweep(now)
+        if self._dispatch.loses_window():
+            self._leaves_at = now
         if now - self._dispatch.now > QUIET_SECONDS and http2.asked_since is None:
             http2.ping(now)
             self._flush_soon()

@@ -193,13 +193,16 @@ class Dispatch:
                 self._flush()
             elif not call.over and call.is_slow(now):
                 self.fail(call, SLOW)
-        if not any(call.received for call in self.calls.values()):
-            self.http2.mend_window()
+
+    def loses_window(self) -> bool:
+        """Bytes that nobody holds keep the connection's window closed; it is to be left."""
+        held = any(call.received for call in self.calls.values() if not call.over)
+        return not held and self.http2.mend_window()
 
     def cancel(self) -> None:
         """The connection is gone, and whoever waited for answers with it."""
         for call in self.calls.values():
-            call.cancel()
+            self._drop(call)
         self.calls.clear()
         self._room.set()
 

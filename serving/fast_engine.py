@@ -3,15 +3,12 @@
 import asyncio
 import math
 import random
-import socket
 from contextlib import suppress
-from pathlib import Path
 
-from serving import unix_socket
 from serving.call import Handler, MethodTable, Streaming
 from serving.deadlines import Deadlines
 from serving.fast_connection import FastConnection
-from serving.fast_patience import GREETING_SECONDS
+from serving.fast_listener import Listener
 from serving.http2_limits import Http2Limits
 from serving.tls import Tls
 
@@ -19,8 +16,6 @@ SWEEP_SECONDS = 2.0
 SECOND_GOAWAY_SECONDS = 1.0
 ABORT_SECONDS = 1.0
 """How long the calls of a connection that was cut off have to notice."""
-BACKLOG = 1_024
-"""asyncio's own 100 makes newcomers of a burst wait a second for their SYN to be sent again."""
 
 
 class FastEngine:
@@ -60,50 +55,28 @@ class FastEngine:
         self.limits = limits
         self._max_connections = max_connections
         self._connections: set[FastConnection] = set()
-        self._server: asyncio.Server | None = None
-        self._replacing: set[asyncio.Task[None]] = set()
+        self._listener: Listener | None = None
         self._stopping = False
 
     async def start(self) -> int:
         """Listen and return the bound port. Raises OSError when the address cannot be had."""
         self._loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self._loop)
-        self._listener = _listener(self._host, self._port)
-        self._server = await self._serve(self._tls)
+        self._listener = Listener(
+            self._host,
+            self._port,
+            lambda tls: FastConnection(self, self._loop, tls),
+            self._tls,
+            self._max_connections,
+        )
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        bound = self._listener.getsockname()
-        if isinstance(bound, tuple):
-            return int(bound[1])
-        self._inode = unix_socket.inode(Path(self._host))
-        return 0
+        return self._listener.port
 
     def replace_tls(self, tls: Tls) -> None:
         """New connections get this; those that are open keep what they have."""
         self._tls = tls
-        if self._server is not None:
-            task = self._loop.create_task(self._serve_anew())
-            self._replacing.add(task)
-            task.add_done_callback(self._replacing.discard)
-
-    async def _serve_anew(self) -> None:
-        # Both accept from one queue for a moment, so no client finds the port closed.
-        fresh = await self._serve(self._tls)
-        before, self._server = self._server, fresh
-        if before is not None:
-            before.close()
-        if self._stopping:
-            fresh.close()
-
-    async def _serve(self, tls: Tls | None) -> asyncio.Server:
-        unix = self._listener.family is socket.AF_UNIX
-        create = self._loop.create_unix_server if unix else self._loop.create_server
-        return await create(
-            lambda: FastConnection(self, self._loop, tls),
-            sock=self._listener.dup(),
-            backlog=BACKLOG,
-            ssl=tls.context if tls is not None else None,
-            ssl_handshake_timeout=GREETING_SECONDS if tls is not None else None,
-        )
+        if self._listener is not None:
+            self._listener.tls = tls
 
     async def stop(self, grace_seconds: float) -> None:
         """
@@ -113,15 +86,13 @@ class FastEngine:
         closes it. Whoever does not close is told the last stream a second later, and cut off at
         the end of the grace.
         """
-        if self._server is None:
+        if self._listener is None:
             return
         self._stopping = True
-        self._server.close()
         self._listener.close()
-        if self._host.startswith("/"):
-            unix_socket.release(Path(self._host), self._inode)
         for connection in list(self._connections):
             connection.announce_shutdown()
+        await self._listener.arrived(min(SECOND_GOAWAY_SECONDS, grace_seconds))
         await self._emptied(min(SECOND_GOAWAY_SECONDS, grace_seconds))
         for connection in list(self._connections):
             connection.shut_down()
@@ -158,26 +129,8 @@ class FastEngine:
                     await self._empty.wait()
 
     def _sweep(self) -> None:
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
         now = self._loop.time()
         for connection in list(self._connections):
             connection.sweep(now)
             connection.age(now, self._max_age_grace_seconds)
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    if not host.startswith("/"):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        both = host == "::" and socket.has_dualstack_ipv6()  # as grpcio and Go understand it
-        return socket.create_server(
-            (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both
-        )
-    unix_socket.claim(Path(host))
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(host)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise OSError(error.errno, error.strerror or str(error), host) from error
-    return listener

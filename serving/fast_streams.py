@@ -58,8 +58,6 @@ class StreamingCall(FastCall):
 
     def _next(self) -> bytes | Fault | None:
         """The first message of what is held; None when it is not whole yet."""
-        if self.over:
-            return None
         held, limit = self._held, self.transport.max_message_bytes
         size = PREFIX + int.from_bytes(held[1:PREFIX])
         if len(held) >= PREFIX and size - PREFIX > limit:
@@ -74,7 +72,7 @@ class StreamingCall(FastCall):
         return message
 
     async def _requests(self) -> AsyncIterator[bytes]:
-        while True:
+        while not self.over:
             message = self._next()
             if isinstance(message, Fault):
                 self.transport.fail(self, message)  # cancels the task that this runs in

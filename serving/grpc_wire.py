@@ -24,6 +24,7 @@ MAX_STATUS_MESSAGE = 1_024
 PREFIX = 5
 """Bytes before a message: one flag, four of length."""
 
+ESCAPED = re.compile(rb"[^ -~]|%|\A | \Z")
 TIMEOUT = re.compile(rb"[0-9]{1,8}[HMSmun]")
 TIMEOUT_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
@@ -49,11 +50,15 @@ def trailers(status: Status, message: str) -> Headers:
 
 
 def percent_encoded(message: str) -> bytes:
-    """`grpc-message`: bytes outside 0x20 to 0x7e and the percent sign as %XX, at most 1 KiB."""
+    """
+    `grpc-message`: bytes outside 0x20 to 0x7e and the percent sign as %XX; of at most 1 KiB.
+
+    A space at either end as well: RFC 9113 section 8.2.1 makes such a field malformed, and Envoy
+    would then reset the stream instead of reading the status.
+    """
     raw = message.encode("utf-8", "replace")[:MAX_STATUS_MESSAGE]
-    return b"".join(
-        b"%c" % byte if 0x20 <= byte <= 0x7E and byte != 0x25 else b"%%%02X" % byte for byte in raw
-    )
+    whole = raw.decode("utf-8", "ignore").encode()  # not the first half of a character
+    return ESCAPED.sub(lambda found: b"%%%02X" % found[0][0], whole)
 
 
 def timeout_seconds(value: bytes | None) -> float | None:

@@ -32,6 +32,12 @@ from serving.http2_sink import Headers, Sink
 FAULTS = (ngh2.NGH2Error, ValueError)
 """What ngh2 raises when a stream or the connection is gone meanwhile: no fault of the call's."""
 
+BREAKS: dict[type[Exception], int] = {
+    ngh2.DenialOfServiceError: CALM,
+    ngh2.ConnectionProtocolError: PROTOCOL_ERROR,
+}
+"""What ends a connection by the peer's fault."""
+
 
 class Http2:
     """
@@ -65,11 +71,7 @@ class Http2:
         """Since when a PING of ours has been waiting for its answer."""
 
     def receive(self, data: bytes, now: float) -> bytes:
-        """
-        Take bytes from the peer, tell the sink, and return what must go out before more comes in.
-
-        Never raises for what a peer sends: a broken connection has `ended`.
-        """
+        """Take bytes, tell the sink, and return what must go out before more comes in."""
         self._now = now
         if len(data) <= SLICE:
             self._feed(data)
@@ -180,9 +182,7 @@ class Http2:
 
     def _break(self, error: Exception) -> None:
         """The state of libnghttp2 may be past sending its own GOAWAY."""
-        calm = isinstance(error, ngh2.DenialOfServiceError)
-        broken = isinstance(error, ngh2.ConnectionProtocolError)
-        self._give_up(CALM if calm else PROTOCOL_ERROR if broken else INTERNAL_ERROR)
+        self._give_up(BREAKS.get(type(error), INTERNAL_ERROR))
 
     def _give_up(self, error_code: int) -> None:
         self._ready.append(goaway(error_code))
@@ -240,19 +240,21 @@ class Http2:
         with suppress(*FAULTS):
             self._core.acknowledge_received_data(amount, stream_id)
 
-    def mend_window(self) -> None:
+    def mend_window(self) -> bool:
         """
-        To be called now and then, while all DATA is acknowledged.
+        To be asked now and then, while all DATA is acknowledged; False when all is well.
 
-        Of a stream that ends within a DATA frame, ngh2 forgets the part that was here, and so it
-        can never be acknowledged. libnghttp2 reopens the window when half of it is used: where less
-        than half is left, bytes were lost, and in the end the peer would wait for ever.
+        Of a stream that ends within a DATA frame, ngh2 forgets the part that was here, and nobody
+        can acknowledge it. libnghttp2 reopens the window at half: where less is left, bytes were
+        lost, and in the end the peer would wait for ever. The window is opened by as much, once:
+        the peer should use another connection.
         """
         with suppress(*FAULTS):
             lost = self._window_bytes // 2 - self._core.local_window_size
             if lost > 0:
-                self._window_bytes += lost
-                self._core.set_local_window_size(self._window_bytes)
+                self._core.set_local_window_size(self._window_bytes + lost)
+                return True
+        return False
 
     def ping(self, now: float) -> None:
         """Ask for a sign of life; `asked_since` tells until when it has not come."""
@@ -266,12 +268,8 @@ class Http2:
             self._core.send_shutdown_notice()
 
     def shut_down(self) -> None:
-        """
-        GOAWAY with the last stream that was taken; the connection has `ended` once it is answered.
-
-        Not `terminate_connection`, which is for errors: it ends the open streams as well.
-        """
-        with suppress(*FAULTS):
+        """GOAWAY with the last stream that was taken; when it is answered, we have `ended`."""
+        with suppress(*FAULTS):  # terminate_connection is for errors: it ends open streams as well
             self._core.send_goaway(NO_ERROR)
 
 

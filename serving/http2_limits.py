@@ -13,10 +13,12 @@ TINY = 5
 """A DATA frame that ends nothing and has fewer bytes costs a token: not even the prefix of a gRPC
 message fits in."""
 
-CALL_EARNS = 0.3
+CALL_EARNS = 1.0
+"""Tokens for an answered call, which costs more work than anything that a token pays for: an honest
+peer may cancel as many calls as it waits for."""
+
 WINDOW_UPDATE_COSTS = 0.1
-"""Tokens. gRPC clients send one or two WINDOW_UPDATE frames a call; whatever else is not part of a
-call costs a whole token."""
+"""Tokens. gRPC clients send one or two a call; whatever else is not part of a call costs one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,24 @@ def read_settings(kind: type[T], environment: Mapping[str, str]) -> T:
 
 
 def shown_settings(settings: Any) -> dict[str, str]:
-    """Every setting as a line of the log may show it: secrets redacted."""
-    return {
-        names_of(each)[0]: "***"
-        if each.metadata["variable"].secret and getattr(settings, each.name)
-        else str(getattr(settings, each.name))
-        for each in _declared(type(settings))
-    }
+    """Every setting as a line of the log may show it: as the environment has it, no secrets."""
+    shown = {}
+    for each in _declared(type(settings)):
+        value = getattr(settings, each.name)
+        secret = each.metadata["variable"].secret and value
+        shown[names_of(each)[0]] = "***" if secret else as_text(value)
+    return shown
+
+
+def as_text(value: Any) -> str:
+    """A value as one would write it into the environment; every float here is a duration."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}s"
+    if isinstance(value, tuple):
+        return ",".join("=".join(x) if isinstance(x, tuple) else str(x) for x in value)
+    return str(value)
 
 
 def names_of(declared: "Field[Any]") -> tuple[str, ...]:

@@ -27,7 +27,7 @@ TICKS = 4
 so a stall of our own process is not taken for one of the store."""
 SHORTEST_TICK_SECONDS = 0.001
 """uvloop's timers count whole milliseconds: less is rounded to none, and the watch would spin."""
-HOPELESS_SECONDS = 60
+HOPELESS_SECONDS = 0.25
 """After this much silence, or two time-outs' worth, the connection is given up and made anew."""
 
 

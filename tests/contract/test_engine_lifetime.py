@@ -63,6 +63,12 @@ class Gate:
         return body
 
 
+async def _call_until_refused(client: Any) -> None:
+    """The fast engine answers what a client has sent before it knew."""
+    while True:
+        await client.call(b"late")
+
+
 async def test_stop_lets_a_call_in_flight_finish_and_takes_no_new_one(serve: Serve) -> None:
     gate = Gate()
     async with serve(gate) as client:
@@ -71,8 +77,7 @@ async def test_stop_lets_a_call_in_flight_finish_and_takes_no_new_one(serve: Ser
         stopping = asyncio.create_task(client.engine.stop(20))
         await asyncio.sleep(0)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while True:  # until the client knows; the fast engine answers what it had sent before
-                await client.call(b"late")
+            await _call_until_refused(client)
         assert caught.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
         assert not stopping.done()
         gate.opened.set()

@@ -38,6 +38,12 @@ class Gate:
         return body
 
 
+async def _call_until_refused(client: Any) -> None:
+    """Until our GOAWAY has reached the client."""
+    while True:
+        await client.call(b"late")
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fast engine looks at its connections more often than every other second."""
@@ -99,8 +105,7 @@ async def test_stop_returns_as_soon_as_the_last_call_is_answered(
         await until(lambda: gate.waiting == len(calls))
         stopping = asyncio.create_task(client.engine.stop(600))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while True:  # until our GOAWAY has reached the client
-                await client.call(b"late")
+            await _call_until_refused(client)
         assert caught.value.code() in REFUSED
         await asyncio.sleep(0.2)  # past the second GOAWAY, for which there is no event
         assert not stopping.done()
@@ -145,7 +150,7 @@ async def test_callers_that_stay_are_served_until_they_have_moved(make_engine: M
     methods = {METHOD: lambda body, _: body, **health.methods()}
     first, second = make_engine("127.0.0.1", 0, methods), make_engine("127.0.0.1", 0, methods)
     ports = [await first.start(), await second.start()]
-    drained, calls = asyncio.Event(), 0
+    drained, busy, calls = asyncio.Event(), asyncio.Event(), 0
 
     async def ask() -> None:
         nonlocal calls
@@ -157,12 +162,13 @@ async def test_callers_that_stay_are_served_until_they_have_moved(make_engine: M
                 channel = leaving if health.serving else staying
                 assert await channel.unary_unary(METHOD)(b"x", timeout=20) == b"x"
                 calls += 1
+                if calls == 200:
+                    busy.set()
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as callers:
         for _ in range(8):
             callers.create_task(ask())
-        while calls < 200:
-            await asyncio.sleep(0)
+        await busy.wait()
         await drain(first, health, delay_seconds=0.1, timeout_seconds=10)
         drained.set()
     await second.stop(0)

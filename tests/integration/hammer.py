@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from deploy.local.ports import LOOPBACK
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 50.0
 
 Status = int
 ABORTED = 0

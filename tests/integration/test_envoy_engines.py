@@ -117,9 +117,12 @@ async def test_envoy_calls_over_one_connection_and_not_one_fails(
 def one_front(folder: Path, less: list[str], **more: object) -> Iterator[RunningFront]:
     """A fast engine with a mend left out, behind an Envoy."""
     settings = {"TRANSPORT": "fast", "GRPC_MAX_MESSAGE_BYTES": str(SMALL)}
-    with reserved(1) as (port,), toll_server(folder, port, settings, *less):
-        with running_fronts(folder, [Front(name="one", servers=[port], **more)]) as front:
-            yield front
+    with (
+        reserved(1) as (port,),
+        toll_server(folder, port, settings, *less),
+        running_fronts(folder, [Front(name="one", servers=[port], **more)]) as front,
+    ):
+        yield front
 
 
 @pytest.mark.parametrize("less", [[], [WINDOW_UPDATE]])

@@ -181,7 +181,7 @@ def _cluster(front: Front) -> Cluster:
                 no_traffic_interval=often,
                 unhealthy_threshold=1,
                 healthy_threshold=1,
-                grpc_health_check=HealthCheckGrpcHealthCheck(service_name="toll"),
+                grpc_health_check=HealthCheckGrpcHealthCheck(),
             )
         ]
     return cluster

@@ -19,6 +19,7 @@ from protos.service_ratelimit_v3_pb2 import RateLimitResponse
 from serving import fast_engine
 from serving.call import Call
 from serving.engines import listening
+from serving.fast_connection import FastConnection
 from serving.health import Health
 from serving.http2 import Http2
 from serving.process import drain, signalled
@@ -44,15 +45,6 @@ async def take(_: bytes, call: Call) -> bytes:
     return response.SerializeToString()
 
 
-class Hasty(fast_engine.FastEngine):
-    """Closes its connections as most servers do: without a word."""
-
-    async def stop(self, grace_seconds: float) -> None:
-        for connection in list(self._connections):
-            connection.abort()
-        await super().stop(0)
-
-
 class Stingy(ngh2.Connection):  # type: ignore[misc] # its wheel carries no types
     """Opens the connection's window once, at the start, and never again."""
 
@@ -76,7 +68,7 @@ def leave_out(mend: str) -> None:
         return receive(http2, data.replace(b"\0\1\0\0\0\0", b"\0\1\0\0\x10\0"), now)
 
     if mend == GOAWAY_NOTICE:
-        fast_engine.FastEngine = Hasty  # type: ignore[misc]
+        FastConnection.announce_shutdown = FastConnection.abort  # type: ignore[method-assign]
     elif mend == WINDOW_UPDATE:
         ngh2.Connection = Stingy  # type: ignore[misc]
     elif mend == TABLE_SIZE:
@@ -100,6 +92,7 @@ async def serve(port: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    fast_engine.SWEEP_SECONDS = 0.1  # a test has no time to look every other second
     for mend in arguments[1:]:
         leave_out(mend)
     uvloop.run(serve(int(arguments[0])))

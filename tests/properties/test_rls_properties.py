@@ -206,6 +206,21 @@ MESSAGES = st.builds(
 ).map(RateLimitRequest.SerializeToString)
 
 
+@given(texts=st.lists(st.tuples(st.binary(max_size=9), st.binary(max_size=9)), min_size=1))
+def test_any_bytes_of_a_header_are_limited(texts: list[tuple[bytes, bytes]]) -> None:
+    def delimited(number: int, content: bytes) -> bytes:
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    descriptors = [
+        delimited(2, delimited(1, delimited(1, key) + delimited(2, value))) for key, value in texts
+    ]
+    request = decode(delimited(1, b"edge") + b"".join(descriptors))
+    assert [descriptor.entries for descriptor in request.descriptors] == [
+        (Entry(key.decode("utf-8", "backslashreplace"), value.decode("utf-8", "backslashreplace")),)
+        for key, value in texts
+    ]
+
+
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
     """A request of which a byte was replaced by others."""

@@ -1,11 +1,12 @@
 """Environment → settings: defaults, other names, every error at once, nothing secret shown."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from serving.problems import ConfigError
-from serving.settings import names_of, read_settings, setting, shown_settings
+from serving.settings import as_text, names_of, read_settings, setting, shown_settings
 from serving.values import duration_seconds, integer, text
 
 
@@ -76,7 +77,7 @@ def test_two_names_of_one_setting_that_differ_are_refused_by_both_names(first: s
 def test_settings_are_shown_under_their_first_name_without_secrets() -> None:
     assert shown_settings(Sample(password="s3cret")) == {
         "GRPC_PORT": "8081",
-        "TIMEOUT": "0.5",
+        "TIMEOUT": "0.5s",
         "PASSWORD": "***",
         "PIN": "0",
     }
@@ -87,3 +88,19 @@ def test_names_of_gives_our_name_first() -> None:
     declared = Sample.__dataclass_fields__
     assert names_of(declared["grpc_port"]) == ("GRPC_PORT",)
     assert names_of(declared["timeout_seconds"])[0] == "TIMEOUT"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (86400.0, "86400s"),
+        ((), ""),
+        ((Path("/a"), Path("/b")), "/a,/b"),
+        ((("app", "web"), ("version", "v1")), "app=web,version=v1"),
+        (8081, "8081"),
+    ],
+)
+def test_a_value_is_shown_as_the_environment_would_have_it(value: object, text: str) -> None:
+    assert as_text(value) == text
