@@ -138,4 +138,7 @@ def tls_files(settings: ProcessSettings) -> TlsFiles | None:
 
 async def _started(engine: TlsEngine, settings: ProcessSettings) -> Listening:
     port = await engine.start()
+    if settings.grpc_uds and settings.grpc_uds_mode:
+        # After the bind: until then nobody but us may connect (umask), so nothing is open too soon.
+        Path(settings.grpc_uds).chmod(settings.grpc_uds_mode)
     return Listening(engine, settings.grpc_uds or f"{settings.grpc_host}:{port}")
