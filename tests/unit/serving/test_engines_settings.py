@@ -185,7 +185,8 @@ async def test_the_socket_file_has_the_permissions_that_were_asked_for(
     settings = read_settings(ProcessSettings, {"GRPC_UDS": str(path), **given})
     umask = os.umask(0o022)
     try:
-        async with listening(settings, 0, {}, Health("x"), CollectorRegistry()):
+        async with listening(settings, 0, {}, Health("x"), CollectorRegistry()) as (engine, _):
             assert stat.S_IMODE(path.stat().st_mode) == mode
+            await engine.stop(0)
     finally:
         os.umask(umask)
