@@ -112,7 +112,9 @@ def _ext_authz(security: Json) -> Json:
 
 
 def _per_route(security: Json) -> Json:
-    said = {each["name"]: each["value"] for each in security["spec"]["extAuth"]["contextExtensions"]}
+    said = {
+        each["name"]: each["value"] for each in security["spec"]["extAuth"]["contextExtensions"]
+    }
     return {
         "@type": f"{TYPE}{HTTP}.ext_authz.v3.ExtAuthzPerRoute",
         "check_settings": {"context_extensions": said},

@@ -114,9 +114,10 @@ def _routes(proxy: Proxy, match: Json) -> Iterator[Json]:
         for chain in listener["filter_chains"]:
             for each in chain["filters"]:
                 configuration = each["typed_config"].get("route_config")
-                if configuration is None or "portNumber" in match and match[
-                    "portNumber"
-                ] != proxy.route_port(listener, chain):
+                if configuration is None or (
+                    "portNumber" in match
+                    and match["portNumber"] != proxy.route_port(listener, chain)
+                ):
                     continue
                 for host in configuration["virtual_hosts"]:
                     if vhost.get("name", host["name"]) == host["name"]:

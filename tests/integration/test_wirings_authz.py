@@ -151,9 +151,7 @@ def entrance() -> Proxy:
 def point() -> Proxy:
     (policy,) = manifests("authz-waypoint", "policy.yaml")
     made = waypoint("shop", "waypoint", "httpbin.shop.svc.cluster.local", 8000)
-    return patched(
-        custom(made, provider("authz-provider"), policy), manifests("authz-waypoint")
-    )
+    return patched(custom(made, provider("authz-provider"), policy), manifests("authz-waypoint"))
 
 
 @pytest.fixture(scope="module")
@@ -273,5 +271,3 @@ def test_a_tcp_connection_of_an_allowed_caller_is_passed_on(
 
 def test_the_waypoint_asks_in_its_service_chain(front: dict[str, Running]) -> None:
     assert front["waypoint"].ask("/").status == 403  # nobody is known, no policy allows
-
-

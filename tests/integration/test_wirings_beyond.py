@@ -90,12 +90,8 @@ def sockets(services: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         }
         at = [ServicePorts(0, port) for port in ports]
         started = [
-            stack.enter_context(
-                rls(folder, at[0], limits, valkey_port=None, settings=limiting)
-            ),
-            stack.enter_context(
-                authz(folder, at[1], folder / "policies.yaml", settings=judging)
-            ),
+            stack.enter_context(rls(folder, at[0], limits, valkey_port=None, settings=limiting)),
+            stack.enter_context(authz(folder, at[1], folder / "policies.yaml", settings=judging)),
         ]
         for process, where in zip(started, at, strict=True):
             process.wait_until(http_answers(where.admin, "/readyz"))

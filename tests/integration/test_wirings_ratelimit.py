@@ -38,9 +38,7 @@ LIMITS = {
         {
             "key": "budget",
             "value": "response_ms",
-            "descriptors": [
-                {"key": "source_account", "value": "ns/batch/sa/nightly", **limit(1)}
-            ],
+            "descriptors": [{"key": "source_account", "value": "ns/batch/sa/nightly", **limit(1)}],
         },
     ],
     "edge": [

@@ -74,9 +74,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 @pytest.fixture(scope="module")
-def front(
-    files: Files, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Running]]:
+def front(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Running]]:
     folder: Path = tmp_path_factory.mktemp("trouble")
     with ExitStack() as stack:
         ports = stack.enter_context(reserved(len(TROUBLES) + 1))
