@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import authz.settings
 from deploy.local.ports import LOOPBACK
+from deploy.render import FOLDER
 from tests.integration.istio_envoy import Running, running, tls_context
 from tests.integration.istio_patcher import patched
 from tests.integration.istio_proxy import (
@@ -88,22 +90,13 @@ spec:
 
 def bookinfo_policies() -> str:
     """The documents that the Bookinfo overlay gives to authz, with the test's own keys."""
-    import yaml
-
-    text = (manifests_folder() / "kustomization.yaml").read_text()
-    (patch,) = (
-        each
-        for each in map(lambda p: yaml.safe_load(p["patch"]), yaml.safe_load(text)["patches"])
-        if each["metadata"]["name"] == "authz-policies"
-    )
+    file = FOLDER / "kubernetes" / "overlays" / "bookinfo" / "kustomization.yaml"
+    patches = [
+        yaml.safe_load(each["patch"]) for each in yaml.safe_load(file.read_text())["patches"]
+    ]
+    (patch,) = (each for each in patches if each["metadata"]["name"] == "authz-policies")
     found: str = patch["data"]["bookinfo.yaml"]
     return found.replace(f"jwksUri: {ISSUER}/.well-known/jwks.json", "jwks: 'JWKS'")
-
-
-def manifests_folder() -> Path:
-    from deploy.render import FOLDER
-
-    return FOLDER / "kubernetes" / "overlays" / "bookinfo"
 
 
 @pytest.fixture(scope="module")
@@ -244,13 +237,13 @@ def test_bookinfos_ratings_take_calls_from_productpage_alone(
 
 def through(front: Running, tls: ssl.SSLContext) -> str:
     """What a TCP client reads after its first bytes; empty when the connection is closed on it."""
-    with socket.create_connection((LOOPBACK, front.port), timeout=20) as plain:
-        with tls.wrap_socket(plain) as encrypted:
-            encrypted.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            try:
-                return encrypted.recv(8).decode()
-            except ConnectionResetError:
-                return ""
+    address = (LOOPBACK, front.port)
+    with socket.create_connection(address, timeout=20) as plain, tls.wrap_socket(plain) as inside:
+        inside.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        try:
+            return inside.recv(8).decode()
+        except ConnectionResetError:
+            return ""
 
 
 def test_a_tcp_connection_is_closed_on_whom_no_policy_allows(

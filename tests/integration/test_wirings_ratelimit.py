@@ -146,7 +146,7 @@ def test_sidecar_counts_a_header(front: dict[str, Running]) -> None:
 def test_a_budget_of_response_time_is_spent_by_responses_that_take_it(
     front: dict[str, Running], services: World
 ) -> None:
-    """One millisecond an hour: whoever has used it gets no more; others have budgets of their own."""
+    """One millisecond an hour: whoever has used it gets no more; others have their own."""
     batch, web = services.files["batch"], services.files["web"]
     give_up = time.monotonic() + 10
     first = front["sidecar"].ask("/slow", tls=batch).status

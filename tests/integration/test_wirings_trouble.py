@@ -38,7 +38,7 @@ HOSTS = {**dict.fromkeys(LIMITING, RLS_HOST), **dict.fromkeys(JUDGING, AUTHZ_HOS
 HOSTS |= {"authz-tcp": AUTHZ_HOST, "authz-loopback": LOCAL_AUTHZ}
 HERE = {"name": "all", "match": {"prefix": "/"}, "route": {"cluster": "inbound"}}
 SLACK_SECONDS = 4.0
-"""For a busy machine; a wait of 10 s (Istio's connect timeout) or 600 s (a provider's) is no slack."""
+"""For a busy machine; 10 s (Istio's connect timeout) or 600 s (a provider's) is no slack."""
 
 
 def bare(overlay: str, files: Files) -> Proxy:
@@ -138,11 +138,10 @@ def test_without_a_verdict_the_connection_is_closed_without_a_byte(
 ) -> None:
     tls: ssl.SSLContext = tls_context(files)
     address = (LOOPBACK, front[f"{trouble} authz-tcp"].port)
-    with socket.create_connection(address, timeout=20) as plain:
-        with tls.wrap_socket(plain) as encrypted:
-            encrypted.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            try:
-                read = encrypted.recv(8)
-            except ConnectionResetError:
-                read = b""
+    with socket.create_connection(address, timeout=20) as plain, tls.wrap_socket(plain) as inside:
+        inside.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        try:
+            read = inside.recv(8)
+        except ConnectionResetError:
+            read = b""
     assert read == b""

@@ -1,6 +1,10 @@
 """The Kubernetes objects agree with each other and with what the services read."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,20 +66,18 @@ def shaped(shape: Shape) -> list[dict[str, Any]]:
     return RLS_OBJECTS if shape is RLS else AUTHZ_OBJECTS
 
 
-def every_container() -> list[tuple[str, dict[str, Any]]]:
+def every_container() -> Iterator[tuple[str, dict[str, Any]]]:
     """Each container of the rendered files that runs one of our services, overlays included."""
-    found = []
     for file in sorted((FOLDER / "kubernetes").rglob("*.yaml")):
-        for document in yaml.safe_load_all(file.read_text()):
-            documents = [document]
-            if file.name == "kustomization.yaml":
-                documents = [yaml.safe_load(each["patch"]) for each in document.get("patches", ())]
-            for each in documents:
-                spec = each.get("spec", {}).get("template", {}).get("spec", {})
-                for one in (*spec.get("containers", ()), *spec.get("initContainers", ())):
-                    if one["name"].removeprefix("tollhouse-") in NAMES:
-                        found.append((str(file.relative_to(FOLDER)), one))
-    return found
+        documents = list(yaml.safe_load_all(file.read_text()))
+        if file.name == "kustomization.yaml":
+            (kustomization,) = documents
+            documents = [yaml.safe_load(each["patch"]) for each in kustomization.get("patches", ())]
+        for document in documents:
+            spec = document.get("spec", {}).get("template", {}).get("spec", {})
+            for one in (*spec.get("containers", ()), *spec.get("initContainers", ())):
+                if one["name"].removeprefix("tollhouse-") in NAMES:
+                    yield str(file.relative_to(FOLDER)), one
 
 
 @pytest.mark.parametrize(("file", "found"), every_container())
@@ -210,11 +212,8 @@ def test_rls_counts_in_the_valkey_of_the_manifests():
     assert selected <= pod(RLS_OBJECTS)["metadata"]["labels"].items()
 
 
-def test_examples_load_as_the_services_load_them(tmp_path: Any):
+def test_examples_load_as_the_services_load_them(tmp_path: Path):
     """What the chart and the base put into ConfigMaps, and Bookinfo's, are good files."""
-    import subprocess
-    import sys
-
     kustomization = FOLDER / "kubernetes/overlays/bookinfo/kustomization.yaml"
     patches = yaml.safe_load(kustomization.read_text())["patches"]
     for each in (yaml.safe_load(patch["patch"]) for patch in patches):

@@ -1,4 +1,4 @@
-"""Rendered files on disk: written, compared, and named when stale; both traps and staleness fail."""
+"""Rendered files on disk: written, compared, named when stale; traps and staleness both fail."""
 
 import json
 import subprocess
