@@ -25,9 +25,9 @@ RESOURCES = {
 }
 
 CPU, MEMORY = "100m", "128Mi"
-"""Measured (deploy/README.md, "Resources"): 100m carries about 700 decisions a second that come one
-by one and far more that come together; either service holds about 60 MiB with the example files.
-No CPU limit: a throttled pod answers late, and every request of the mesh waits for it."""
+"""Measured (deploy/README.md, "Resources"): 100m carries 650 verdicts or 1,000 rate limit decisions a
+second that come one by one, more that come together; a service holds about 60 MiB. No CPU limit: a
+throttled pod answers late, and every request of the mesh waits for it."""
 
 
 def knobs() -> dict[str, Knob]:

@@ -1,7 +1,7 @@
 """
 kustomize, Helm and Prometheus' own tools take what is rendered, where they are installed.
 
-None of them is a dependency: without one its tests are skipped. `kubectl kustomize` needs no cluster.
+None of them is a dependency: without one its tests are skipped. No cluster is needed.
 """
 
 import json
