@@ -25,7 +25,7 @@ RESOURCES = {
 }
 
 CPU, MEMORY = "100m", "128Mi"
-"""Measured (deploy/README.md, "Resources"): 100m carries 650 verdicts or 1,000 rate limit decisions a
+"""Measured (deploy/README.md, "Resources"): 100m carries 650 verdicts or 1,000 limit decisions a
 second that come one by one, more that come together; a service holds about 60 MiB. No CPU limit: a
 throttled pod answers late, and every request of the mesh waits for it."""
 

@@ -24,6 +24,7 @@ LOCAL_AUTHZ = "authz.tollhouse.internal"
 IDENTITIES = {
     "web": Identity("web", "front"),
     "batch": Identity("batch", "nightly"),
+    "spender": Identity("reports", "nightly"),
     "gateway": Identity("istio-system", "istio-ingressgateway-service-account"),
     "workload": Identity("shop", "httpbin"),
     "productpage": Identity("bookinfo", "bookinfo-productpage"),

@@ -234,3 +234,14 @@ def test_istioctl_takes_every_istio_object():
     checked = run(istioctl, "validate", *(part for file in files for part in ("-f", file)))
     assert checked.returncode == 0, checked.stderr
     assert "unknown field" not in checked.stdout + checked.stderr
+
+
+def test_istioctl_analyze_has_nothing_to_say_but_that_envoyfilters_are_envoyfilters(tmp_path: Path):
+    istioctl = tool("istioctl")
+    for folder in FOLDERS:
+        file = tmp_path / f"{folder.replace('/', '-')}.yaml"
+        file.write_text(yaml.safe_dump_all(kustomized(folder)))
+        found = run(istioctl, "analyze", "-A", "--use-kube=false", str(file))
+        lines = (found.stdout + found.stderr).splitlines()
+        said = [line for line in lines if "[IST" in line and "[IST0133]" not in line]
+        assert (found.returncode, said) == (0, [])

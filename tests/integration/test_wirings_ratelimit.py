@@ -38,7 +38,9 @@ LIMITS = {
         {
             "key": "budget",
             "value": "response_ms",
-            "descriptors": [{"key": "source_account", "value": "ns/batch/sa/nightly", **limit(1)}],
+            "descriptors": [
+                {"key": "source_account", "value": "ns/reports/sa/nightly", **limit(1)}
+            ],
         },
     ],
     "edge": [
@@ -147,11 +149,11 @@ def test_a_budget_of_response_time_is_spent_by_responses_that_take_it(
     front: dict[str, Running], services: World
 ) -> None:
     """One millisecond an hour: whoever has used it gets no more; others have their own."""
-    batch, web = services.files["batch"], services.files["web"]
+    spender, web = services.files["spender"], services.files["web"]
     give_up = time.monotonic() + 10
-    first = front["sidecar"].ask("/slow", tls=batch).status
+    first = front["sidecar"].ask("/slow", tls=spender).status
     assert first == 200
-    while front["sidecar"].ask("/slow", tls=batch).status == 200:
+    while front["sidecar"].ask("/slow", tls=spender).status == 200:
         assert time.monotonic() < give_up
     assert front["sidecar"].ask("/slow", tls=web).status == 200
 

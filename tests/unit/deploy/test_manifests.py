@@ -80,7 +80,7 @@ def every_container() -> Iterator[tuple[str, dict[str, Any]]]:
                     yield str(file.relative_to(FOLDER)), one
 
 
-@pytest.mark.parametrize(("file", "found"), every_container())
+@pytest.mark.parametrize(("file", "found"), list(every_container()))
 def test_every_variable_is_one_that_the_service_reads(file: str, found: dict[str, Any]):
     _, kind = SHAPES[NAMES.index(found["name"].removeprefix("tollhouse-"))]
     known = {name for field in fields(kind) for name in names_of(field)}
