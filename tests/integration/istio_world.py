@@ -51,7 +51,11 @@ def manifests(overlay: str, file: str = "envoyfilter.yaml") -> list[dict[str, An
 
 @contextmanager
 def world(
-    folder: Path, limits: Mapping[str, Any], policies: str, workloads: Sequence[str]
+    folder: Path,
+    limits: Mapping[str, Any],
+    policies: str,
+    workloads: Sequence[str],
+    more: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[World]:
     """
     Run the services while the context is open.
@@ -61,6 +65,7 @@ def world(
         limits: domain → descriptors.
         policies: documents; `JWKS` in them stands for the issuer's keys.
         workloads: for whom authz judges, one process each: `namespace/key=value`.
+        more: settings of authz for some of them.
     """
     issuer, authority = Issuer(ISSUER), Authority(folder)
     (folder / "limits").mkdir()
@@ -80,6 +85,7 @@ def world(
             at = ServicePorts(*ports[2 + 2 * number : 4 + 2 * number])
             namespace, _, labels = workload.partition("/")
             settings = {"WORKLOAD_NAMESPACE": namespace, "WORKLOAD_LABELS": labels}
+            settings |= (more or {}).get(workload, {})
             own = folder / f"authz-{number}"
             own.mkdir()
             service = authz(own, at, folder / "policies.yaml", settings=settings)

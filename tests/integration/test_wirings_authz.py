@@ -34,6 +34,7 @@ from tests.integration.istio_world import (
 )
 
 SHOP, EDGE, DATABASE = "shop/app=httpbin", "istio-system/istio=ingressgateway", "shop/app=orders-db"
+WAYPOINT = "shop/app=waypoint"
 PAGE, RATINGS = "bookinfo/app=productpage", "bookinfo/app=ratings"
 HTTPBIN = {"app": "httpbin", "version": "v1"}
 
@@ -85,7 +86,25 @@ metadata: {{name: orders-db, namespace: shop}}
 spec:
   selector: {{matchLabels: {{app: orders-db}}}}
   rules: [{{from: [{{source: {{principals: [cluster.local/ns/web/sa/front]}}}}]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: by-selector, namespace: shop}}
+spec:
+  selector: {{matchLabels: {{app: waypoint}}}}
+  rules: [{{to: [{{operation: {{paths: [/nothing]}}}}]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: by-service, namespace: shop}}
+spec:
+  targetRefs: [{{group: "", kind: Service, name: httpbin}}]
+  rules: [{{from: [{{source: {{principals: [cluster.local/ns/web/sa/front]}}}}]}}]
 """
+
+WHOLE = "trust_xfcc" in {field.name for field in fields(authz.settings.Settings)}
+"""Whether authz judges connections, and at waypoints."""
+BEHIND_A_WAYPOINT = {WAYPOINT: {"TRUST_XFCC": "last"}} if WHOLE else {}
 
 
 def bookinfo_policies() -> str:
@@ -103,7 +122,8 @@ def bookinfo_policies() -> str:
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("services")
     policies = f"{POLICIES}---\n{bookinfo_policies()}"
-    with world(folder, {}, policies, [SHOP, EDGE, DATABASE, PAGE, RATINGS]) as made:
+    workloads = [SHOP, EDGE, DATABASE, WAYPOINT, PAGE, RATINGS]
+    with world(folder, {}, policies, workloads, BEHIND_A_WAYPOINT) as made:
         yield made
 
 
@@ -164,6 +184,7 @@ def front(
     who = {
         "ingress": EDGE,
         "database": DATABASE,
+        "waypoint": WAYPOINT,
         "productpage": PAGE,
         "ratings": RATINGS,
     }
@@ -252,10 +273,7 @@ def test_a_tcp_connection_is_closed_on_whom_no_policy_allows(
     assert through(front["database"], tls_context(services.files["batch"])) == ""
 
 
-JUDGES_TCP = "trust_xfcc" in {field.name for field in fields(authz.settings.Settings)}
-
-
-@pytest.mark.skipif(not JUDGES_TCP, reason="authz does not judge TCP or read XFCC yet (issue 7)")
+@pytest.mark.skipif(not WHOLE, reason="authz does not judge connections yet (issue 7)")
 def test_a_tcp_connection_of_an_allowed_caller_is_passed_on(
     front: dict[str, Running], services: World
 ) -> None:
@@ -264,3 +282,18 @@ def test_a_tcp_connection_of_an_allowed_caller_is_passed_on(
 
 def test_the_waypoint_asks_in_its_service_chain(front: dict[str, Running]) -> None:
     assert front["waypoint"].ask("/").status == 403  # nobody is known, no policy allows
+
+
+@pytest.mark.skipif(not WHOLE, reason="authz does not read XFCC yet (issue 7)")
+def test_the_waypoint_says_who_calls_in_the_last_element_of_xfcc(
+    front: dict[str, Running],
+) -> None:
+    web, batch = (
+        f"By=spiffe://cluster.local/ns/shop/sa/waypoint;URI=spiffe://cluster.local/ns/{who}"
+        for who in ("web/sa/front", "batch/sa/nightly")
+    )
+    said = {
+        who: front["waypoint"].ask("/", headers={"x-forwarded-client-cert": who}).status
+        for who in (web, batch, f"{web},{batch}", f"{batch},{web}")
+    }
+    assert list(said.values()) == [200, 403, 403, 200]

@@ -117,8 +117,9 @@ def test_files_are_mounted_where_the_services_look():
 def test_authz_judges_for_the_workload_that_the_patches_select():
     settings = read_settings(authz.settings.Settings, environment(AUTHZ_OBJECTS))
     for patched in (ratelimit_sidecar.manifest(), authz_provider.manifest()):
-        assert settings.workload.namespace == patched["metadata"]["namespace"]
-        assert settings.workload.labels == patched["spec"]["workloadSelector"]["labels"]
+        assert settings.workload_namespace == patched["metadata"]["namespace"]
+        labels = patched["spec"]["workloadSelector"]["labels"]
+        assert dict(settings.workload_labels) == labels
 
 
 @pytest.mark.parametrize("shape", [RLS, AUTHZ], ids=NAMES)
