@@ -53,21 +53,37 @@ def manifest() -> Manifest:
 def route() -> list[Manifest]:
     """The way of a call from a workload through the gateway to the partner."""
     gateway_host = host("istio-egressgateway", GATEWAYS)
+    return [
+        made(NETWORKING, "ServiceEntry", "partner", GATEWAYS, spec=_entry()),
+        made(NETWORKING, "Gateway", "partner", GATEWAYS, spec=_gateway()),
+        *_destination_rules(gateway_host),
+        _virtual_service(gateway_host),
+    ]
+
+
+def _entry() -> Manifest:
     ports = [
         {"number": SERVER_PORT, "name": "http", "protocol": "HTTP"},
         {"number": TLS_PORT, "name": "https", "protocol": "HTTPS"},
     ]
-    entry = {
+    return {
         "hosts": [PARTNER],
         "location": "MESH_EXTERNAL",
         "resolution": "DNS",
         "ports": ports,
     }
+
+
+def _gateway() -> Manifest:
     server = {
         "port": {"number": SERVER_PORT, "name": "https", "protocol": "HTTPS"},
         "hosts": [PARTNER],
         "tls": {"mode": "ISTIO_MUTUAL"},
     }
+    return {"selector": dict(EGRESS), "servers": [server]}
+
+
+def _destination_rules(gateway_host: str) -> list[Manifest]:
     mutual = {"tls": {"mode": "ISTIO_MUTUAL", "sni": PARTNER}}
     level = {"port": {"number": SERVER_PORT}, **mutual}
     subset = {"name": "partner", "trafficPolicy": {"portLevelSettings": [level]}}
@@ -78,30 +94,11 @@ def route() -> list[Manifest]:
         "caCertificates": "system",
     }
     partner = {"portLevelSettings": [{"port": {"number": TLS_PORT}, "tls": tls}]}
+    to_egress = {"host": gateway_host, "subsets": [subset]}
+    onward = {"host": PARTNER, "trafficPolicy": partner}
     return [
-        made(NETWORKING, "ServiceEntry", "partner", GATEWAYS, spec=entry),
-        made(
-            NETWORKING,
-            "Gateway",
-            "partner",
-            GATEWAYS,
-            spec={"selector": dict(EGRESS), "servers": [server]},
-        ),
-        made(
-            NETWORKING,
-            "DestinationRule",
-            "to-egress",
-            GATEWAYS,
-            spec={"host": gateway_host, "subsets": [subset]},
-        ),
-        made(
-            NETWORKING,
-            "DestinationRule",
-            "partner",
-            GATEWAYS,
-            spec={"host": PARTNER, "trafficPolicy": partner},
-        ),
-        _virtual_service(gateway_host),
+        made(NETWORKING, "DestinationRule", "to-egress", GATEWAYS, spec=to_egress),
+        made(NETWORKING, "DestinationRule", "partner", GATEWAYS, spec=onward),
     ]
 
 
