@@ -2,14 +2,13 @@
 
 import asyncio
 from functools import lru_cache
-from struct import Struct
 from typing import Protocol
 
 from serving import grpc_wire
 from serving.call import Call, Handler, Metadata, Status
 from serving.deadlines import Deadlines
 from serving.faults import Fault, answered, fault_of
-from serving.grpc_wire import PREFIX, Headers
+from serving.grpc_wire import FLAG_AND_LENGTH, PREFIX, Headers
 
 NOT_ONE = Fault(Status.UNIMPLEMENTED, "this method takes exactly one message")
 CUT_SHORT = Fault(Status.INTERNAL, "the request ended within a message")
@@ -21,7 +20,7 @@ REQUEST_SECONDS = 30.0
 timeout_seconds = lru_cache(maxsize=1_024)(grpc_wire.timeout_seconds)
 """Envoy sends one and the same value for ever."""
 
-prefix_of = Struct(">BI").unpack_from
+prefix_of = FLAG_AND_LENGTH.unpack_from
 
 
 class Transport(Protocol):

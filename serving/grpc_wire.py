@@ -8,6 +8,7 @@ import base64
 import binascii
 import re
 import zlib
+from struct import Struct
 
 from serving.call import Metadata, Status
 from serving.faults import Fault
@@ -23,6 +24,7 @@ NOT_GRPC: Headers = ((b":status", b"415"),)
 MAX_STATUS_MESSAGE = 1_024
 PREFIX = 5
 """Bytes before a message: one flag, four of length."""
+FLAG_AND_LENGTH = Struct(">BI")
 
 ESCAPED = re.compile(rb"[^ -~]|%|\A | \Z")
 TIMEOUT = re.compile(rb"[0-9]{1,8}[HMSmun]")
@@ -34,7 +36,7 @@ RESERVED = frozenset((b"te", b"content-type"))
 
 def framed(message: bytes) -> bytes:
     """A message as it goes over the wire, uncompressed."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
+    return FLAG_AND_LENGTH.pack(0, len(message)) + message
 
 
 def trailers_only(status: Status, message: str) -> Headers:

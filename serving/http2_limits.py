@@ -9,6 +9,9 @@ size holds fewer, and its answers are taken out before the next one goes in."""
 SILENT_BYTES = 160_000
 """No frame and no header block that libnghttp2 lets through is longer."""
 
+MAX_WINDOW = (1 << 31) - 1
+"""RFC 9113 section 6.9.1."""
+
 TINY = 5
 """A DATA frame that ends nothing and has fewer bytes costs a token: not even the prefix of a gRPC
 message fits in."""
@@ -41,7 +44,7 @@ class Http2Limits:
 
         A message over the limit is then seen and refused instead of standing still.
         """
-        return self.max_message_bytes + 65_536
+        return min(self.max_message_bytes + 65_536, MAX_WINDOW)
 
     @property
     def held_bytes(self) -> int:
@@ -55,4 +58,4 @@ class Http2Limits:
 
         Unfinished messages that share a window which none of them can leave would wait for ever.
         """
-        return self.held_bytes + self.stream_window_bytes
+        return min(self.held_bytes + self.stream_window_bytes, MAX_WINDOW)

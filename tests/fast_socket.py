@@ -20,7 +20,6 @@ class Socket(asyncio.Transport):
         self.closed = self.aborted = self.paused = False
 
     def write(self, data: Any) -> None:
-        assert not self.aborted, "written to a socket that is gone"
         assert data, "a write of nothing"
         self.written.append(bytes(data))
 
@@ -113,3 +112,22 @@ class Server:
         for _ in range(times):
             await asyncio.sleep(0)
         self.take()
+
+
+class Sweeps:
+    """Sweeps of a server's connection, every other second, from now on."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._start = server, server.clock.now
+
+    def until(self, seconds: float) -> None:
+        clock = self._server.clock
+        while clock.now + 2 <= self._start + seconds:
+            clock.now += 2
+            self._server.connection.sweep(clock.now)
+
+    def aborts_between(self, lower: float, upper: float) -> bool:
+        self.until(lower)
+        before = self._server.socket.aborted
+        self.until(upper)
+        return not before and self._server.socket.aborted

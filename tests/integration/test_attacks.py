@@ -200,16 +200,16 @@ async def test_a_thousand_calls_with_large_headers_and_nothing_else(attacked: At
         assert not peer.answers.of("HEADERS")
 
 
-async def test_a_megabyte_in_frames_of_five_octets_costs_in_proportion(attacked: Attacked) -> None:
+async def test_a_message_in_fifty_thousand_frames_costs_in_proportion(attacked: Attacked) -> None:
     async with honest_client(attacked) as honest, connected(attacked.port) as peer:
-        request = message(bytes(1 << 20))
+        request = message(bytes(250_000))
         frames = [data(1, request[at : at + 5], 0) for at in range(0, len(request), 5)]
         cpu_seconds = attacked.cpu_seconds()
         peer.send(headers(1))
-        for at in range(0, len(frames), 5_000):
-            peer.send(b"".join(frames[at : at + 5_000]))
+        for at in range(0, len(frames), 1_000):
+            peer.send(b"".join(frames[at : at + 1_000]))
             await honest.call()
-        peer.send(data(1) + window_update(0, 2 << 20) + window_update(1, 2 << 20))
+        peer.send(data(1) + window_update(0, 1 << 20) + window_update(1, 1 << 20))
         await peer.until(lambda got: got.ended(1))
         assert peer.answers.bodies[1] == request
         assert attacked.cpu_seconds() - cpu_seconds < MAX_CPU_SECONDS

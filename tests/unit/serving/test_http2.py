@@ -1,17 +1,13 @@
 """HTTP/2 without I/O: octets in, what the sink is told, octets out."""
 
-from typing import Any
-
 import ngh2
 import pytest
 
-from serving.http2 import SLICE, Http2
+from serving.http2 import SLICE
 from serving.http2_limits import Http2Limits
-from serving.http2_sink import Headers
 from tests.http2_frames import (
     HELLO,
     PREFACE,
-    Answers,
     call,
     data,
     frame,
@@ -20,53 +16,8 @@ from tests.http2_frames import (
     ping,
     reset,
     settings,
-    window_update,
 )
-
-HEAD: Headers = ((b":status", b"200"), (b"content-type", b"application/grpc"))
-OK: Headers = ((b"grpc-status", b"0"),)
-REFUSED: Headers = (*HEAD, (b"grpc-status", b"12"))
-
-
-class Told:
-    """A sink that keeps what it was told, and acknowledges DATA if it is to."""
-
-    def __init__(self, limits: Http2Limits = Http2Limits(), greet: bool = True) -> None:  # noqa: B008
-        self.requests: list[tuple[int, bool]] = []
-        self.data: list[tuple[int, bytes, bool]] = []
-        self.trailers: list[int] = []
-        self.closed: list[int] = []
-        self.windows = 0
-        self.gives_back = 0
-        self.answers = Answers()
-        self.http2 = Http2(limits, self, now=0.0)
-        self.take()
-        if greet:
-            self.receive(HELLO)
-
-    def receive(self, octets: bytes, now: float = 0.0) -> list[Any]:
-        early = self.http2.receive(octets, now)
-        return self.answers.take(early) + self.take()
-
-    def take(self) -> list[Any]:
-        return self.answers.take(self.http2.output())
-
-    def on_request(self, stream_id: int, headers: Headers, ended: bool) -> None:
-        self.requests.append((stream_id, ended))
-
-    def on_data(self, stream_id: int, data: bytes, ended: bool) -> None:
-        self.data.append((stream_id, data, ended))
-
-    def on_trailers(self, stream_id: int) -> None:
-        self.trailers.append(stream_id)
-
-    def on_closed(self, stream_id: int) -> None:
-        self.closed.append(stream_id)
-        if self.gives_back:
-            self.http2.acknowledge(stream_id, self.gives_back)
-
-    def on_window(self) -> None:
-        self.windows += 1
+from tests.http2_told import HEAD, OK, REFUSED, Told
 
 
 def test_it_begins_with_its_settings_and_its_window() -> None:
@@ -79,6 +30,17 @@ def test_it_begins_with_its_settings_and_its_window() -> None:
         "WINDOW_UPDATE", 0, 0, (3_000 + 66_536 - 65_535).to_bytes(4, "big")
     )  # fmt: skip
     assert not told.http2.greeted
+
+
+@pytest.mark.parametrize("size", [0, 1, 4 << 20, 600 << 20, (1 << 31) - 1, 1 << 40])
+def test_windows_fit_for_any_size_of_messages(size: int) -> None:
+    told = Told(Http2Limits(max_message_bytes=size))
+    told.receive(call(1))
+    assert told.requests == [(1, False)]
+    first, update, *_ = told.answers.frames
+    stream_window = int.from_bytes(first.payload[8:12])
+    assert min(size + 5, (1 << 31) - 1) <= stream_window < 1 << 31
+    assert stream_window <= 65_535 + int.from_bytes(update.payload) < 1 << 31
 
 
 def test_the_sink_is_told_of_a_call_from_its_beginning_to_its_end() -> None:
@@ -244,101 +206,6 @@ def test_a_refusal_is_whole_before_the_peer_is_told_to_stop(ended: bool) -> None
     assert told.closed == [1]
 
 
-def test_queued_bytes_are_those_that_wait_for_a_window() -> None:
-    told = Told(greet=False)
-    told.receive(PREFACE + settings({4: 10}))
-    told.receive(call(1) + call(3))
-    for stream in (1, 3):
-        told.http2.send(stream, HEAD, bytes(15), OK)
-    told.take()
-    assert told.http2.queued_bytes() == 10
-    assert told.http2.queued_bytes(1) == 5
-    before = told.windows
-    told.receive(window_update(1, 5))
-    assert told.windows == before + 1
-    assert told.http2.queued_bytes(1) == 0
-    assert told.answers.ended(1)
-
-
-def test_a_window_is_reopened_when_half_of_it_is_taken() -> None:
-    limits = Http2Limits(max_message_bytes=16_384)
-    told = Told(limits)
-    size = limits.window_bytes // 2 + 1
-    for stream in range(1, 2 * (size // 10_000) + 3, 2):
-        told.receive(headers(stream) + data(stream, bytes(10_000)))
-    assert [got for got in told.answers.of("WINDOW_UPDATE")[1:] if not got.stream] == []
-    for stream, octets, _ in told.data:
-        told.http2.acknowledge(stream, len(octets))
-    told.take()
-    opened = [got for got in told.answers.of("WINDOW_UPDATE")[1:] if not got.stream]
-    assert len(opened) == 1
-    assert int.from_bytes(opened[0].payload) > size
-
-
-def test_what_a_stream_held_is_given_back_in_the_turn_in_which_it_ends() -> None:
-    limits = Http2Limits(max_message_bytes=16_384)
-    told = Told(limits)
-    told.gives_back = 60_000
-    told.receive(settings(flags=1) + headers(1, content_length="60001"))
-    told.receive(data(1, bytes(15_000), 0) * 4)
-    told.receive(data(1, bytes(6_000), 0))  # over its content-length, and so never here
-    assert told.answers.resets() == {1: "PROTOCOL_ERROR"}
-    assert [got.type for got in told.answers.frames[-2:]] == ["RST_STREAM", "WINDOW_UPDATE"]
-
-
-def test_answered_calls_pay_for_what_an_honest_peer_does_besides() -> None:
-    told = Told()
-    for n in range(5_000):
-        stream = 4 * n + 1
-        told.receive(call(stream) + window_update(0, 5) + headers(stream + 2) + reset(stream + 2))
-        told.http2.send(stream, HEAD, message(), OK, received=5)
-        told.take()
-        assert not told.http2.ended, n
-
-
-def test_time_pays_as_well() -> None:
-    told = Told()
-    for second in range(20):
-        told.receive(ping() * 200, float(second))
-    assert not told.http2.ended
-
-
-def test_bytes_that_complete_nothing_are_noted() -> None:
-    told = Told()
-    octets = headers(1)
-    told.receive(octets[:20], 1.0)
-    told.receive(octets[20:30], 2.0)
-    assert told.http2.silent_since == 1.0
-    told.receive(octets[30:], 3.0)
-    assert told.http2.silent_since is None
-
-
-def test_answers_that_go_out_are_no_sign_that_a_header_block_goes_on() -> None:
-    told = Told()
-    told.receive(call(1) + headers(3)[:20], 1.0)
-    told.receive(headers(3)[20:22], 2.0)
-    told.http2.send(1, HEAD, b"", OK)
-    told.take()
-    assert told.closed == [1]
-    told.receive(headers(3)[22:23], 3.0)
-    assert told.http2.silent_since == 2.0
-
-
-def test_a_window_full_of_data_on_its_way_to_a_stream_that_was_refused_is_taken() -> None:
-    limits = Http2Limits(max_message_bytes=65_536)
-    told = Told(limits)
-    told.receive(headers(1))
-    told.http2.refuse(1, REFUSED, request_ended=False)
-    told.take()
-    octets = data(1, bytes(16_384), 0)
-    for _ in range(limits.window_bytes // 16_384):
-        told.receive(octets)
-    assert not told.http2.ended
-    for _ in range(12):
-        told.receive(octets)
-    assert told.answers.goaways() == ["ENHANCE_YOUR_CALM"]
-
-
 def test_a_ping_of_ours_waits_for_its_answer() -> None:
     told = Told()
     told.http2.ping(5.0)
@@ -380,34 +247,3 @@ def test_a_peer_that_leaves_is_answered_and_told_goodbye() -> None:
     assert told.http2.ended
     assert told.answers.goaways() == ["NO_ERROR"]
     assert told.answers.status(1) == "200/0"
-
-
-def test_a_window_that_loses_bytes_is_mended_before_it_closes() -> None:
-    """Streams that end within a DATA frame: the peer's view of the window is kept here."""
-    limits = Http2Limits(max_message_bytes=16_384)
-    told = Told(limits)
-    sent, mended = 0, False
-    for stream in range(1, 401, 2):
-        octets = data(stream, bytes(16_000), 0)
-        told.receive(headers(stream) + octets[:8_000])
-        told.http2.refuse(stream, REFUSED, request_ended=False)
-        told.receive(octets[8_000:])
-        sent += 16_000
-        mended = told.http2.mend_window()
-        told.take()
-        updates = [got for got in told.answers.of("WINDOW_UPDATE") if got.stream == 0]
-        room = 65_535 + sum(int.from_bytes(got.payload) for got in updates) - sent
-        assert limits.window_bytes // 2 <= room <= limits.window_bytes
-        if mended:
-            break
-    assert mended
-    assert sent > limits.window_bytes // 2
-
-
-def test_a_window_that_loses_nothing_needs_no_mending() -> None:
-    told = Told(Http2Limits(max_message_bytes=16_384))
-    for stream in range(1, 401, 2):
-        told.receive(headers(stream) + data(stream, bytes(16_000)))
-        told.http2.send(stream, HEAD, b"", OK, received=16_000)
-        told.take()
-        assert not told.http2.mend_window()
