@@ -1,101 +1,105 @@
 """
-Write the manifests of `deploy/kubernetes/`, or check that they are current.
+Write everything that is rendered below `deploy/`, or check that it is current and free of traps.
 
     python -m deploy.render [--check]
+
+kubernetes/base and kubernetes/overlays for kustomize, helm/tollhouse, envoy (bootstraps without a
+mesh), dashboards.
 """
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import yaml
+from deploy import traps
+from deploy.manifests import alerts, chart, dashboards, plain_envoy
+from deploy.manifests.base import rooms
+from deploy.manifests.base_about import BASE_ABOUT, NAMESPACE_ABOUT
+from deploy.manifests.knobs import knobs
+from deploy.manifests.names import HOME
+from deploy.manifests.objects import as_yaml, comment, made
+from deploy.manifests.overlay import Overlay
+from deploy.manifests.overlays import overlays
+from deploy.manifests.sheet import HEADER, Sheet, plain
+from deploy.manifests.values import Defaults
 
-from deploy import about, istio, workloads
+FOLDER = Path(__file__).parent
+RENDERED = ("kubernetes", "helm", "envoy", "dashboards")
 
-FOLDER = Path(__file__).parent / "kubernetes"
-HEADER = "# Written by `make manifests` from deploy/*.py; edits here are lost.\n"
-
-
-class Sheet(NamedTuple):
-    """One file: the comment above its documents, and the documents."""
-
-    about: str
-    documents: list[dict[str, Any]]
+RULES_ABOUT = """
+The alerts as a rules file of Prometheus; each names its part of deploy/docs/runbook.md.
+"""
 
 
-def sheets() -> Mapping[str, Sheet]:
-    """Path below `deploy/kubernetes/` → content; kubectl applies the files in order of name."""
-    rls = [*workloads.service_objects(workloads.RLS), istio.destination_rule("rls")]
-    authz = [*workloads.service_objects(workloads.AUTHZ), istio.destination_rule("authz")]
-    rls_about = about.SERVICE.format(what="The rate limit service") + about.RLS
-    authz_about = about.SERVICE.format(what="The authorization service") + about.AUTHZ
+def files() -> dict[str, str]:
+    """Path below `deploy/` → text of every rendered file."""
     return {
-        "00-namespace.yaml": Sheet(about.NAMESPACE, workloads.namespace()),
-        "authz.yaml": Sheet(authz_about, authz),
-        "mesh-config/extension-provider.yaml": Sheet(about.PROVIDER, [istio.extension_provider()]),
-        "rls.yaml": Sheet(rls_about, rls),
-        "shop-authz-envoyfilter.yaml": Sheet(about.AUTHZ_PATCH, [istio.ext_authz_patch()]),
-        "shop-authz-policy.yaml": Sheet(about.POLICY, [istio.custom_policy()]),
-        "shop-rls-envoyfilter.yaml": Sheet(about.RLS_PATCH, [istio.ratelimit_patch()]),
-        "valkey.yaml": Sheet(about.VALKEY, workloads.valkey_objects()),
+        **_below("kubernetes/base", base().files()),
+        **{
+            path: text
+            for overlay in overlays()
+            for path, text in _below(f"kubernetes/overlays/{overlay.name}", overlay.files()).items()
+        },
+        **_below("helm/tollhouse", chart.files()),
+        **_below("envoy", plain_envoy.files()),
+        **_below("dashboards", dashboards.files()),
+        "dashboards/alerts.yaml": comment(HEADER + RULES_ABOUT)
+        + as_yaml([alerts.groups()], start=False),
     }
 
 
-def rendered(sheet: Sheet) -> str:
-    lines = (line for line in sheet.about.splitlines() if line)
-    comment = "".join(f"# {line}\n" for line in lines)
-    body = yaml.dump_all(
-        sheet.documents, Dumper=_Dumper, sort_keys=False, explicit_start=True, width=200
-    )
-    return HEADER + comment + body
+def base() -> Overlay:
+    """The folder that overlays stand on; what is off by default in the chart is not in it."""
+    off = [path for path, knob in knobs().items() if knob.default is False]
+    found = rooms(Defaults(HOME, knobs()))
+    sheets = {
+        name: Sheet(room.about, plain(room.parts, off))
+        for name, room in found.items()
+        if room.switch not in off
+    }
+    labels = {"istio-injection": "enabled", "pod-security.kubernetes.io/warn": "restricted"}
+    home = made("v1", "Namespace", HOME, None, labels=labels)
+    return Overlay("base", BASE_ABOUT, {"namespace.yaml": Sheet(NAMESPACE_ABOUT, [home]), **sheets})
 
 
 def write(folder: Path) -> list[str]:
     """Write every file below `folder`; return their names."""
-    for name, sheet in sheets().items():
+    rendered = files()
+    for name, text in rendered.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(rendered(sheet))
-    return sorted(sheets())
+        path.write_text(text)
+    return sorted(rendered)
 
 
 def stale(folder: Path) -> list[str]:
     """Name the files below `folder` that differ, are missing or have no source any more."""
-    expected = {name: rendered(sheet) for name, sheet in sheets().items()}
-    present = {str(path.relative_to(folder)): path for path in folder.rglob("*.yaml")}
+    expected = files()
+    present = {
+        str(path.relative_to(folder)): path
+        for name in RENDERED
+        for path in (folder / name).rglob("*")
+        if path.is_file()
+    }
     differing = {name for name, path in present.items() if path.read_text() != expected.get(name)}
     return sorted(differing | (expected.keys() - present.keys()))
 
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:
-    """Write in place; with `--check` change nothing and return 1 when a file is stale."""
+    """Write in place; with `--check` change nothing, and return 1 for a stale file or a trap."""
     if arguments != ["--check"]:
         for name in write(folder):
-            print(f"deploy/kubernetes/{name}")
+            print(f"deploy/{name}")
         return 0
-    names = stale(folder)
-    for name in names:
-        print(f"deploy/kubernetes/{name}: stale; run `make manifests`", file=sys.stderr)
-    return 1 if names else 0
+    found = [f"deploy/{name}: stale; run `make manifests`" for name in stale(folder)]
+    found += traps.found(traps.read(folder))
+    for line in found:
+        print(line, file=sys.stderr)
+    return 1 if found else 0
 
 
-class _Dumper(yaml.SafeDumper):
-    """Block style: lists indented, texts of several lines as they are, no aliases."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        super().increase_indent(flow, False)
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
+def _below(folder: str, texts: Mapping[str, str]) -> dict[str, str]:
+    return {f"{folder}/{name}": text for name, text in texts.items()}
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ A decision that an operator may want otherwise is a constant here, with its reas
 Fields: Envoy 1.40, `envoy.extensions.filters.http.{ratelimit,ext_authz}.v3`.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any as Plain
 from typing import NamedTuple
@@ -14,28 +15,19 @@ from envoy_data_plane.envoy.config.core.v3 import (
     ApiVersion,
     GrpcService,
     GrpcServiceEnvoyGrpc,
-    TypedExtensionConfig,
 )
 from envoy_data_plane.envoy.config.ratelimit.v3 import RateLimitServiceConfig
-from envoy_data_plane.envoy.config.route.v3 import (
-    RateLimit as Descriptor,
-)
-from envoy_data_plane.envoy.config.route.v3 import (
-    RateLimitAction,
-    RateLimitActionRemoteAddress,
-    RateLimitActionRequestHeaders,
-)
+from envoy_data_plane.envoy.config.route.v3 import RateLimit as Descriptor
 from envoy_data_plane.envoy.extensions.filters.http.ext_authz.v3 import ExtAuthz
 from envoy_data_plane.envoy.extensions.filters.http.ratelimit.v3 import (
     RateLimit,
     RateLimitXRateLimitHeadersRfcVersion,
 )
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
-from envoy_data_plane.envoy.extensions.rate_limit_descriptors.expr.v3 import (
-    Descriptor as Expression,
-)
 from envoy_data_plane.envoy.type.v3 import HttpStatus, StatusCode
 from envoy_data_plane.google.protobuf import Any
+
+from deploy.filters import actions
 
 RATELIMIT = "envoy.filters.http.ratelimit"
 EXT_AUTHZ = "envoy.filters.http.ext_authz"  # Istio's name of the filter that a provider generates
@@ -53,12 +45,6 @@ EXT_AUTHZ_TIMEOUT = timedelta(milliseconds=500)
 ON_ERROR = StatusCode.ServiceUnavailable
 """403 would blame the caller and 500 the workload for a service that cannot be reached."""
 
-PATH = "request.url_path"
-"""The path without its query: with `:path` every query string would be a counter of its own."""
-
-NAMESPACE = r"re.capture(connection.uri_san_peer_certificate, '^spiffe://[^/]+/ns/([^/]+)/sa/.+$')"
-"""The namespace in the SPIFFE identity of the verified peer certificate."""
-
 
 class Service(NamedTuple):
     """Where a filter finds its service."""
@@ -68,10 +54,19 @@ class Service(NamedTuple):
     """The HTTP/2 `:authority` of the calls; without it Envoy sends the cluster's name."""
 
 
-def ratelimit_filter(service: Service) -> HttpFilter:
-    """The filter that asks the rate limit service about every request."""
+def ratelimit_filter(
+    service: Service, *, domain: str = DOMAIN, limits: Sequence[Descriptor] | None = None
+) -> HttpFilter:
+    """
+    The filter that asks the rate limit service about every request.
+
+    Args:
+        service: whom it asks.
+        domain: which limits file answers.
+        limits: what is sent, see `descriptors`. An empty list leaves it to the routes.
+    """
     config = RateLimit(
-        domain=DOMAIN,
+        domain=domain,
         stat_prefix="tollhouse",
         timeout=RATELIMIT_TIMEOUT,
         # A limit that nobody can check is not kept: refuse. A limit that should rather be lost
@@ -82,17 +77,23 @@ def ratelimit_filter(service: Service) -> HttpFilter:
         # To gRPC clients: RESOURCE_EXHAUSTED. The default, UNAVAILABLE, asks them to try again.
         rate_limited_as_resource_exhausted=True,
         rate_limit_service=RateLimitServiceConfig(
-            transport_api_version=ApiVersion.V3, grpc_service=_grpc(service)
+            transport_api_version=ApiVersion.V3, grpc_service=grpc(service)
         ),
-        rate_limits=descriptors(),
+        rate_limits=list(descriptors() if limits is None else limits),
     )
     return typed(RATELIMIT, config)
 
 
-def ext_authz_filter(service: Service) -> HttpFilter:
-    """The filter that asks the external authorization service about every request."""
+def ext_authz_filter(service: Service, *, name: str = EXT_AUTHZ) -> HttpFilter:
+    """
+    The filter that asks the external authorization service about every request.
+
+    Args:
+        service: whom it asks.
+        name: another than Istio's own for a filter that stands beside one of a provider.
+    """
     config = ExtAuthz(
-        grpc_service=_grpc(service, EXT_AUTHZ_TIMEOUT),
+        grpc_service=grpc(service, EXT_AUTHZ_TIMEOUT),
         transport_api_version=ApiVersion.V3,
         stat_prefix="tollhouse",
         failure_mode_allow=False,
@@ -103,7 +104,7 @@ def ext_authz_filter(service: Service) -> HttpFilter:
         include_tls_session=True,  # `connection.sni` in a policy
         validate_mutations=True,  # a malformed header from the service is refused, not forwarded
     )
-    return typed(EXT_AUTHZ, config)
+    return typed(name, config)
 
 
 def descriptors() -> list[Descriptor]:
@@ -113,27 +114,13 @@ def descriptors() -> list[Descriptor]:
     Each starts with the path. An action that finds nothing (no such header, no certificate) drops
     its whole descriptor, so none is ever sent cut short and counted as another.
     """
-    path = expression("path", PATH)
-    tenant = RateLimitAction(
-        request_headers=RateLimitActionRequestHeaders(
-            header_name=TENANT_HEADER, descriptor_key="tenant"
-        )
+    path, tenant = actions.path(), actions.header(TENANT_HEADER, "tenant")
+    return actions.descriptors(
+        [path],
+        [path, actions.address()],
+        [path, tenant],
+        [path, actions.namespace()],
     )
-    address = RateLimitAction(remote_address=RateLimitActionRemoteAddress())
-    namespace = expression("source_namespace", NAMESPACE)
-    return [
-        Descriptor(actions=actions)
-        for actions in ([path], [path, address], [path, tenant], [path, namespace])
-    ]
-
-
-def expression(key: str, text: str) -> RateLimitAction:
-    """A descriptor entry computed by a CEL expression over Envoy's attributes."""
-    # To mypy the name is the wheel's own import of google.protobuf.descriptor.Descriptor.
-    config = Expression(descriptor_key=key, text=text)  # type: ignore[call-arg]
-    packed = Any.pack(config)  # type: ignore[arg-type]
-    name = "envoy.rate_limit_descriptors.expr"
-    return RateLimitAction(extension=TypedExtensionConfig(name=name, typed_config=packed))
 
 
 def typed(name: str, config: Message) -> HttpFilter:
@@ -145,6 +132,6 @@ def plain(message: Message) -> dict[str, Plain]:
     return message.to_dict(casing=Casing.SNAKE)
 
 
-def _grpc(service: Service, timeout: timedelta | None = None) -> GrpcService:
+def grpc(service: Service, timeout: timedelta | None = None) -> GrpcService:
     where = GrpcServiceEnvoyGrpc(cluster_name=service.cluster, authority=service.authority)
     return GrpcService(envoy_grpc=where, timeout=timeout)

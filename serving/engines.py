@@ -1,5 +1,7 @@
 """The settings → the engine they choose, listening, with the methods that every server has."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -142,4 +144,7 @@ def tls_files(settings: ProcessSettings) -> TlsFiles | None:
 
 async def _started(engine: TlsEngine, settings: ProcessSettings) -> Listening:
     port = await engine.start()
+    if settings.grpc_uds and settings.grpc_uds_mode:
+        # After the bind; until then the umask keeps everybody else out.
+        await asyncio.to_thread(os.chmod, settings.grpc_uds, settings.grpc_uds_mode)
     return Listening(engine, settings.grpc_uds or f"{settings.grpc_host}:{port}")

@@ -74,6 +74,13 @@ def labels(found: str) -> tuple[tuple[str, str], ...]:
     return tuple((key.strip(), value.strip()) for key, _, value in pairs)
 
 
+def permissions(found: str) -> int:
+    """Octal, as chmod takes them: `0660` or `660`."""
+    if not re.fullmatch("0?[0-7]{3}|0", found):
+        raise ValueError("permissions in octal, such as 0660")
+    return int(found, 8)
+
+
 PORT = integer(0, 65535)
 
 
@@ -83,6 +90,9 @@ class ProcessSettings:
 
     grpc_host: str = setting("0.0.0.0", text, "address of the gRPC listener")  # noqa: S104 - a server
     grpc_uds: str = setting("", text, "Unix socket of the gRPC listener, instead of host and port")
+    grpc_uds_mode: int = setting(
+        0, permissions, "permissions of that socket's file; 0 for what the umask leaves"
+    )
     transport: str = setting("fast", choice("fast", "grpcio"), "engine of the gRPC listener")
     grpc_server_use_tls: bool = setting(False, boolean, "serve TLS")
     grpc_server_tls_cert: str = setting("", text, "PEM file of the server's certificate chain")

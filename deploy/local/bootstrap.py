@@ -83,19 +83,21 @@ def http_listener(
     tls: TransportSocket | None = None,
     edge: bool = False,
     access_log: Path | None = None,
+    host: str = LOOPBACK,
 ) -> Listener:
     """
     A listener that sends every request to one cluster.
 
     Args:
         name: of the listener and of its statistics.
-        port: on the loopback address.
+        port: where it listens.
         cluster: where requests go.
         filters: HTTP filters in front of the router, in order.
         tls: terminates TLS with it.
         edge: takes the connection's peer as the client and adds it to X-Forwarded-For, as a
             gateway does; otherwise believes what it is sent, as an inbound sidecar does.
         access_log: gets a line a request.
+        host: the address to listen on.
     """
     manager = HttpConnectionManager(
         stat_prefix=name,
@@ -109,20 +111,26 @@ def http_listener(
         name="envoy.filters.network.http_connection_manager", typed_config=Any.pack(manager)
     )
     chain = FilterChain(filters=[network_filter], transport_socket=tls)
-    return Listener(name=name, address=address(port), filter_chains=[chain])
+    return Listener(name=name, address=address(port, host), filter_chains=[chain])
 
 
 def cluster(
-    name: str, port: int, *, http2: bool = False, tls: TransportSocket | None = None
+    name: str,
+    port: int,
+    *,
+    http2: bool = False,
+    tls: TransportSocket | None = None,
+    host: str = LOOPBACK,
 ) -> Cluster:
-    """A cluster of one endpoint on the loopback address; `http2` as gRPC needs it."""
+    """A cluster of one endpoint; `http2` as gRPC needs it; a `host` by name is followed by DNS."""
     http = ExplicitHttp(http2_protocol_options=Http2ProtocolOptions())
     if not http2:
         http = ExplicitHttp(http_protocol_options=Http1ProtocolOptions())
-    endpoint = LbEndpoint(endpoint=Endpoint(address=address(port)))
+    endpoint = LbEndpoint(endpoint=Endpoint(address=address(port, host)))
+    by_name = host != LOOPBACK
     return Cluster(
         name=name,
-        type=ClusterDiscoveryType.STATIC,
+        type=ClusterDiscoveryType.STRICT_DNS if by_name else ClusterDiscoveryType.STATIC,
         connect_timeout=CONNECT_TIMEOUT,
         load_assignment=ClusterLoadAssignment(
             cluster_name=name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
@@ -140,8 +148,8 @@ def tls_socket(context: Message) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=Any.pack(context))
 
 
-def address(port: int) -> Address:
-    return Address(socket_address=SocketAddress(address=LOOPBACK, port_value=port))
+def address(port: int, host: str = LOOPBACK) -> Address:
+    return Address(socket_address=SocketAddress(address=host, port_value=port))
 
 
 def _everything_to(cluster_name: str) -> RouteConfiguration:

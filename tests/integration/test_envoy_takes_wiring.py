@@ -1,17 +1,13 @@
-"""The real Envoy takes both bootstraps and the filters of the manifests."""
+"""The real Envoy takes both bootstraps; the manifests' filters run in `test_wirings_*.py`."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from envoy_data_plane.envoy.extensions.filters.http.ratelimit.v3 import RateLimit
-from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
 from deploy.local.certificates import Authority, Files, Identity
 from deploy.local.envoy import validate
 from deploy.local.sidecars import Caller, InboundPorts, calling_sidecar, inbound_sidecar
-from deploy.render import FOLDER
 from deploy.wiring import RATELIMIT, typed
 
 PORTS = InboundPorts(admin=0, listener=0, upstream=1, rls=2, authz=3)
@@ -23,12 +19,6 @@ def files(tmp_path: Path) -> Files:
     return Authority(tmp_path).issue(WORKLOAD)
 
 
-def patched_filter(manifest: str) -> HttpFilter:
-    document: dict[str, Any] = yaml.safe_load((FOLDER / manifest).read_text())
-    (patch,) = document["spec"]["configPatches"]
-    return HttpFilter.from_dict(patch["patch"]["value"])
-
-
 def test_the_inbound_sidecar(tmp_path: Path, files: Files):
     made = inbound_sidecar(PORTS, files, plain={0: []}, access_log=tmp_path / "access.log")
     assert validate("inbound", made, tmp_path) == ""
@@ -37,11 +27,6 @@ def test_the_inbound_sidecar(tmp_path: Path, files: Files):
 def test_the_calling_sidecar(tmp_path: Path, files: Files):
     made = calling_sidecar(0, 1, WORKLOAD, [Caller(WORKLOAD, files, 0)])
     assert validate("calling", made, tmp_path) == ""
-
-
-def test_the_filter_of_the_ratelimit_manifest(tmp_path: Path, files: Files):
-    arm = [patched_filter("shop-rls-envoyfilter.yaml")]
-    assert validate("manifest", inbound_sidecar(PORTS, files, plain={0: arm}), tmp_path) == ""
 
 
 def test_a_filter_that_envoy_refuses_is_reported(tmp_path: Path, files: Files):

@@ -15,22 +15,33 @@ from envoy_data_plane.google.protobuf import Any as Packed
 from deploy import render
 from deploy.local.certificates import Files
 from deploy.local.sidecars import InboundPorts, inbound_sidecar
+from deploy.traps.documents import typed_configs
+from deploy.traps.types import refusal
 from deploy.wiring import plain
 
 Plain = dict[str, Any]
 
-MANIFESTS = {
-    name: list(yaml.safe_load_all(render.rendered(sheet)))
-    for name, sheet in render.sheets().items()
-}
+FILTERS = "envoyfilter.yaml"
+
+
+def overlay(name: str, file: str = FILTERS) -> list[Plain]:
+    """The objects of a rendered file, read back from its YAML."""
+    folder = render.FOLDER / "kubernetes" / "overlays" / name
+    return list(yaml.safe_load_all((folder / file).read_text()))
 
 
 def patch(name: str) -> Plain:
-    """The value of the only patch of an EnvoyFilter manifest, read back from its YAML."""
-    (document,) = MANIFESTS[name]
-    (only,) = document["spec"]["configPatches"]
-    value: Plain = only["patch"]["value"]
+    """The value of the first patch of an overlay's EnvoyFilter."""
+    (document,) = overlay(name)
+    value: Plain = document["spec"]["configPatches"][0]["patch"]["value"]
     return value
+
+
+def counting(name: str) -> Plain:
+    """The rate limit filter of an overlay, out of the matcher that skips mirrored requests."""
+    value = patch(name)
+    inner = value["typed_config"].get("extension_config", value)
+    return {"name": value["name"], "typed_config": dict(inner["typed_config"])}
 
 
 def demo_filters() -> list[Plain]:
@@ -84,16 +95,6 @@ def same(left: Plain, right: Plain) -> bool:
     return left["name"] == right["name"] and messages[0] == messages[1]
 
 
-def typed_configs(value: Any) -> list[Plain]:
-    """Every object below `value` that names its protobuf type."""
-    if isinstance(value, list):
-        return [found for item in value for found in typed_configs(item)]
-    if not isinstance(value, dict):
-        return []
-    own = [value] if "@type" in value else []
-    return own + [found for item in value.values() for found in typed_configs(item)]
-
-
 def test_the_demo_asks_authz_before_rls():
     assert [each["name"] for each in demo_filters()] == [
         "envoy.filters.http.ext_authz",
@@ -102,17 +103,21 @@ def test_the_demo_asks_authz_before_rls():
     ]
 
 
-def test_the_ratelimit_manifest_is_the_demos_filter_but_for_the_cluster():
-    manifest = patch("shop-rls-envoyfilter.yaml")
+def test_the_ratelimit_manifest_is_the_demos_filter_but_for_cluster_and_more_descriptors():
+    manifest = counting("ratelimit-sidecar")
     cluster = manifest["typed_config"]["rate_limit_service"]["grpc_service"]["envoy_grpc"]
     assert cluster["cluster_name"] == "outbound|8081||rls.tollhouse.svc.cluster.local"
-    assert same(with_cluster(manifest, "rls"), demo_filters()[1])
+    sent = manifest["typed_config"]["rate_limits"]
+    demo = demo_filters()[1]
+    assert sent[:4] == demo["typed_config"]["rate_limits"]
+    manifest["typed_config"]["rate_limits"] = sent[:4]
+    assert same(with_cluster(manifest, "rls"), demo)
 
 
 def test_provider_and_patch_together_are_the_demos_ext_authz_filter_but_for_the_cluster():
-    (values,) = MANIFESTS["mesh-config/extension-provider.yaml"]
+    (values,) = overlay("authz-provider", "mesh-config/extension-provider.yaml")
     (provider,) = values["meshConfig"]["extensionProviders"]
-    generated, addition = generated_by_istiod(provider), patch("shop-authz-envoyfilter.yaml")
+    generated, addition = generated_by_istiod(provider), patch("authz-provider")
     merged = {**generated["typed_config"], **addition["typed_config"]}
     assert not generated["typed_config"].keys() & addition["typed_config"].keys() - {"@type"}
     assert same(
@@ -122,21 +127,32 @@ def test_provider_and_patch_together_are_the_demos_ext_authz_filter_but_for_the_
 
 
 def test_the_comparison_sees_a_difference_in_one_field():
-    changed = patch("shop-rls-envoyfilter.yaml")
+    changed = counting("ratelimit-sidecar")
+    changed["typed_config"]["rate_limits"] = changed["typed_config"]["rate_limits"][:4]
     changed["typed_config"]["timeout"] = "0.251s"
     assert not same(with_cluster(changed, "rls"), demo_filters()[1])
 
 
-@pytest.mark.parametrize("name", [name for name in MANIFESTS if typed_configs(MANIFESTS[name])])
+RENDERED = sorted(
+    name
+    for name, text in render.files().items()
+    if name.endswith(".yaml") and not name.startswith("helm") and "@type" in text
+)
+
+
+@pytest.mark.parametrize("name", RENDERED)
 def test_every_typed_config_is_what_envoys_api_knows(name: str):
-    for config in typed_configs(MANIFESTS[name]):
-        assert plain(Packed.from_dict(config)) == config
+    for document in yaml.safe_load_all((render.FOLDER / name).read_text()):
+        for config in typed_configs(document):
+            assert refusal(config, Packed) == ""
+            known = Packed.from_dict(config)
+            assert known == Packed.from_dict(plain(known))
 
 
 def test_an_unknown_field_of_a_typed_config_does_not_pass():
-    (config, *_) = typed_configs(MANIFESTS["shop-rls-envoyfilter.yaml"])
-    with pytest.raises(KeyError, match="failure_mode_denny"):
-        Packed.from_dict({**config, "failure_mode_denny": True})
+    config = counting("ratelimit-sidecar")["typed_config"]
+    assert refusal(config, Packed) == ""
+    assert "failure_mode_denny" in refusal({**config, "failure_mode_denny": True}, Packed)
 
 
 def test_neither_filter_fails_open():

@@ -1,6 +1,8 @@
 """The settings of the gRPC listener, and the engine that they choose."""
 
 import asyncio
+import os
+import stat
 from pathlib import Path
 
 import grpc.aio
@@ -219,3 +221,19 @@ async def test_a_unix_socket_is_told_by_its_path(
             check = channel.unary_unary("/grpc.health.v1.Health/Check")
             assert await check(b"", timeout=20) == b"\x08\x01"
         await engine.stop(0)
+
+
+@pytest.mark.parametrize(("given", "mode"), [({}, 0o755), ({"GRPC_UDS_MODE": "0660"}, 0o660)])
+async def test_the_socket_file_has_the_permissions_that_were_asked_for(
+    tmp_path: Path, given: dict[str, str], mode: int
+) -> None:
+    """Envoy runs as another user than we do, and connecting takes the right to write."""
+    path = tmp_path / "rls.sock"
+    settings = read_settings(ProcessSettings, {"GRPC_UDS": str(path), **given})
+    umask = os.umask(0o022)
+    try:
+        async with listening(settings, 0, {}, Health("x"), CollectorRegistry()) as (engine, _):
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+            await engine.stop(0)
+    finally:
+        os.umask(umask)

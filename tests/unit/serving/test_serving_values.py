@@ -16,6 +16,7 @@ from serving.values import (
     integer,
     labels,
     names,
+    permissions,
     text,
 )
 
@@ -50,6 +51,9 @@ folded = choice("text", "JSON", fold=True)
         (labels, "app = web,empty=", (("app", "web"), ("empty", ""))),
         (labels, "a=b=c", (("a", "b=c"),)),
         (labels, "", ()),
+        (permissions, "0660", 0o660),
+        (permissions, "777", 0o777),
+        (permissions, "0", 0),
     ],
 )
 def test_what_is_accepted(parse: Parser, found: str, value: Any) -> None:
@@ -77,6 +81,10 @@ DURATION = "a duration with its unit, such as 3s, 250ms or 1m30s"
         (folded, "xml", "text, JSON"),
         *((labels, found, "labels such as app=web,version=v1") for found in ("app", "=web", " =a")),
         (labels, "app=a,app=b", "each label once"),
+        *(
+            (permissions, found, "permissions in octal, such as 0660")
+            for found in ("", "0668", "66", "01660", "-0660", "rw-rw----", "0o660")
+        ),
     ],
 )
 def test_what_is_refused_and_what_it_should_have_been(

@@ -1,0 +1,1 @@
+"""Each way to put the services in front of a workload: one file, one folder of manifests."""
