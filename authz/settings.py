@@ -5,7 +5,7 @@ from pathlib import Path
 
 from authz.attachment import Workload
 from serving.settings import setting
-from serving.values import PORT, ProcessSettings, boolean, integer, labels, names, text
+from serving.values import PORT, ProcessSettings, boolean, choice, integer, labels, names, text
 
 
 def paths(found: str) -> tuple[Path, ...]:
@@ -32,6 +32,9 @@ class Settings(ProcessSettings):
     trust_domain_aliases: tuple[str, ...] = setting((), names, "other names of the trust domain")
     xff_num_trusted_hops: int = setting(
         0, integer(0, 100), "proxies in front whose X-Forwarded-For entries are believed"
+    )
+    trust_xfcc: str = setting(
+        "never", choice("never"), "callers named in x-forwarded-client-cert are not believed so far"
     )
     jwt_leeway_seconds: int = setting(
         60, integer(0, 600), "how far the clocks of issuer and verifier may differ"

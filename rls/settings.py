@@ -28,6 +28,9 @@ class Settings(ProcessSettings):
     admin_port: int = setting(
         6070, PORT, "port of /healthz, /readyz, /metrics", env=("ADMIN_PORT", "DEBUG_PORT")
     )
+    config_type: str = setting(
+        "FILE", choice("FILE"), "where limits come from; GRPC_XDS_SOTW is refused so far"
+    )
     runtime_root: str = setting("/srv/runtime_data/current", text, "root of the limits files")
     runtime_subdirectory: str = setting("", text, "folder below RUNTIME_ROOT")
     runtime_appdirectory: str = setting(
@@ -35,6 +38,9 @@ class Settings(ProcessSettings):
     )
     backend_type: str = setting("redis", choice("redis", "memory"), "where the counters are kept")
     redis_socket_type: str = setting("unix", choice("unix", "tcp"), "how REDIS_URL is read")
+    redis_type: str = setting(
+        "SINGLE", choice("SINGLE", fold=True), "one server; Sentinel and Cluster are refused so far"
+    )
     redis_url: str = setting(
         "/var/run/nutcracker/ratelimit.sock",
         text,

@@ -52,3 +52,8 @@ def test_every_malformed_value_is_told_at_once() -> None:
         "environment: JWKS_ALLOW_HTTP: found 'maybe'; accepted: true, false, 1, 0, t, f",
         "environment: WORKLOAD_LABELS: found 'app'; accepted: labels such as app=web,version=v1",
     ]
+
+
+def test_believing_a_header_about_the_caller_is_refused_and_not_ignored() -> None:
+    with pytest.raises(ConfigError, match="TRUST_XFCC: found 'last'; accepted: never"):
+        read_settings(Settings, {"TRUST_XFCC": "last"})

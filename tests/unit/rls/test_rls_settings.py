@@ -87,3 +87,15 @@ def test_what_may_hold_a_password_is_not_shown() -> None:
     shown = shown_settings(read_settings(Settings, environment))
     assert (shown["REDIS_URL"], shown["REDIS_AUTH"]) == ("***", "***")
     assert "secret" not in str(shown)
+
+
+def test_a_source_of_limits_that_is_not_read_is_refused() -> None:
+    with pytest.raises(ConfigError, match="CONFIG_TYPE: found 'GRPC_XDS_SOTW'; accepted: FILE"):
+        read_settings(Settings, {"CONFIG_TYPE": "GRPC_XDS_SOTW"})
+
+
+@pytest.mark.parametrize("kind", ["SENTINEL", "cluster"])
+def test_a_topology_that_is_not_followed_is_refused(kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"REDIS_TYPE: found '{kind}'; accepted: SINGLE"):
+        read_settings(Settings, {"REDIS_TYPE": kind})
+    assert read_settings(Settings, {"REDIS_TYPE": "single"}).redis_type == "SINGLE"
